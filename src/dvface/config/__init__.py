@@ -1,0 +1,1 @@
+"""Composed configurations: compose, check, build, compare."""

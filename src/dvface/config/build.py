@@ -1,0 +1,71 @@
+"""From a configuration tree to objects, through Hydra's ``instantiate``, behind an allow-list."""
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any
+
+from dvface.errors import UserError, nearest
+
+TARGET = "_target_"
+
+
+def targets(tree: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every node that names a class, with its dotted path, outer nodes first."""
+    if isinstance(tree, Mapping):
+        if TARGET in tree:
+            yield path, tree
+        for key, value in tree.items():
+            yield from targets(value, f"{path}.{key}" if path else str(key))
+
+
+def find_class(name: str, path: str, allowed: str = "dvface.") -> type | Any:
+    """The class or function that ``name`` names.
+
+    Args:
+        name: a dotted path.
+        path: the key where it stands, for the message.
+        allowed: the prefix that the name, and the module that defines the object, must have: a configuration
+            must not be able to call anything else.
+
+    Raises:
+        UserError: it is outside ``allowed`` or does not exist.
+    """
+    module_name, _, attribute = name.rpartition(".")
+    if not name.startswith(allowed):
+        raise UserError(f"{path}._target_={name}: only classes below {allowed}* may be named")
+    try:
+        module = import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise UserError(f"{path}._target_={name}: there is no module {error.name}") from error
+    found = getattr(module, attribute, None)
+    if found is None or not str(getattr(found, "__module__", "")).startswith(allowed):
+        raise UserError(f"{path}._target_={name}: {module_name} has no such class{nearest(attribute, dir(module))}")
+    return found
+
+
+def build(tree: Mapping[str, Any], allowed: str = "dvface.") -> Any:
+    """Build the object that ``tree`` describes.
+
+    Args:
+        tree: nested plain types; ``_target_`` names a class, ``_partial_`` makes a factory, other keys are its
+            arguments.
+        allowed: see `find_class`.
+
+    Raises:
+        UserError: a target is not allowed or missing, or a constructor refuses its arguments; the message is
+            the constructor's own.
+    """
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    for path, node in targets(tree):
+        find_class(str(node[TARGET]), path or "(root)", allowed)
+    try:
+        return instantiate(dict(tree), _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, ValueError | TypeError):
+            raise UserError(f"{str(tree.get(TARGET, ''))}: {cause}") from error
+        if cause is not None:
+            raise cause from error
+        raise

@@ -1,0 +1,134 @@
+"""Composes configurations with Hydra and says in one sentence what is wrong with an override."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from dvface.errors import UserError, nearest
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def folder() -> Path:
+    """The folder ``conf``: inside the package once installed from a wheel, beside ``src`` in a checkout."""
+    packaged = PACKAGE / "conf"
+    return packaged if packaged.is_dir() else PACKAGE.parents[1] / "conf"
+
+
+def groups() -> dict[str, list[str]]:
+    """Every group and its variants: ``{"fusion/temporal": ["modulation", "none"], …}``."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(folder().rglob("*.yaml")):
+        group = path.parent.relative_to(folder()).as_posix()
+        if group != ".":
+            found.setdefault(group, []).append(path.stem)
+    return found
+
+
+def load(command: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """Compose ``conf/COMMAND.yaml`` with Hydra overrides; interpolations stay as they are written.
+
+    The result has one more key, ``exp``: the name of the chosen experiment, where the command has experiments.
+
+    Raises:
+        UserError: an override does not parse, or names an unknown group variant or key; the message lists what is
+            allowed or the nearest match.
+    """
+    overrides = list(overrides)
+    _check_variants(overrides)
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(folder()), version_base="1.3"):
+            tree = compose(command, overrides, return_hydra_config=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(_sentence(error, command)) from error
+    choices = tree.hydra.runtime.choices
+    with open_dict(tree):
+        del tree["hydra"]
+        if "exp" in choices:
+            tree["exp"] = choices["exp"]
+    return tree
+
+
+def resolve(tree: DictConfig) -> dict[str, Any]:
+    """Plain nested types with every interpolation filled in.
+
+    Raises:
+        UserError: a mandatory value (``???``) is missing or an interpolation points nowhere.
+    """
+    missing = sorted(OmegaConf.missing_keys(tree))
+    if missing:
+        raise UserError(f"{missing[0]} has no value yet; give one: {missing[0]}=VALUE")
+    try:
+        plain = OmegaConf.to_container(tree, resolve=True)
+    except OmegaConfBaseException as error:
+        raise UserError(f"the configuration does not resolve: {str(error).splitlines()[0]}") from error
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Leaves of a nested tree by dotted key; lists are leaves."""
+    if isinstance(tree, DictConfig):
+        tree = OmegaConf.to_container(tree, resolve=False)
+    if not isinstance(tree, Mapping) or not tree:
+        return {prefix: tree}
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        leaves.update(flatten(value, f"{prefix}.{key}" if prefix else str(key)))
+    return leaves
+
+
+def difference(one: DictConfig, other: DictConfig) -> dict[str, tuple[Any, Any]]:
+    """Keys in which two unresolved configurations differ, with both values; ``None`` where one lacks the key.
+
+    Unresolved, so that one changed value is one difference however many places refer to it. What names the
+    experiment itself (``exp``, ``baseline``, ``ablates``) does not count.
+    """
+    left, right = flatten(one), flatten(other)
+    return {
+        key: (left.get(key), right.get(key))
+        for key in sorted({*left, *right})
+        if left.get(key) != right.get(key) and key not in ("exp", "baseline", "ablates")
+    }
+
+
+def _check_variants(overrides: Sequence[str]) -> None:
+    """Parse the overrides; a group's variant must be one of its files."""
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        bad = next((text for text in overrides if "=" not in text and not text.startswith("~")), None)
+        if bad is not None:
+            raise UserError(f"'{bad}' is no setting; write key=value, for example exp=tiny") from error
+        raise UserError(f"an override does not parse: {str(error).splitlines()[0]}") from error
+    known = groups()
+    for override in parsed:
+        variant = override.value()
+        if override.key_or_group in known and isinstance(variant, str):
+            variants = known[override.key_or_group]
+            if variant not in variants:
+                raise UserError(
+                    f"{override.key_or_group}={variant}: there is no such variant{nearest(variant, variants)} "
+                    f"(one of: {', '.join(variants)})"
+                )
+
+
+def _sentence(error: Exception, command: str) -> str:
+    """What the user can do about an error of Hydra's or OmegaConf's."""
+    text = str(error)
+    match = re.search(r"Could not (?:override|append to config)[^']*'([^']+)'", text)
+    if match:
+        key = match.group(1)
+        keys = list(flatten(load(command)))
+        parents = {".".join(name.split(".")[:depth]) for name in keys for depth in range(1, name.count(".") + 1)}
+        return f"unknown key '{key}'{nearest(key, [*keys, *parents, *groups()])}"
+    return f"the configuration does not compose: {' '.join(text.split())}"

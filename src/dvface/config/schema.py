@@ -1,0 +1,152 @@
+"""The one schema: what a composed training configuration must be, checked before any work starts."""
+
+import inspect
+import types
+from collections.abc import Mapping
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from dvface.config.build import TARGET, find_class, targets
+from dvface.errors import UserError, nearest
+
+Component = dict[str, Any]
+STAGES = ("codebook", "prior", "restorer")
+
+
+class Strict(BaseModel):
+    """No unknown keys, no silent conversion of text to numbers."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class StageSettings(Strict):
+    """One stage: its module and the clips that it sees."""
+
+    module: Component
+    steps: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    frames: int = Field(ge=1)
+    crop: int = Field(ge=16)
+
+    @model_validator(mode="after")
+    def _frames_fit(self) -> "StageSettings":
+        if (self.frames - 1) % 4:
+            raise ValueError(
+                f"frames must be 4k+1 (5, 9, 13 …), got {self.frames}: a video autoencoder drops the rest"
+            )
+        return self
+
+
+class TrainerSettings(Strict):
+    """What Lightning's Trainer is told."""
+
+    accelerator: Literal["cpu", "gpu", "auto"]
+    devices: int = Field(ge=1)
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true"]
+    gradient_clip: float = Field(gt=0)
+    log_every: int = Field(ge=1)
+    validate_every: int = Field(ge=1)
+    checkpoint_every: int = Field(ge=1)
+
+
+class DataSettings(Strict):
+    """Where clips come from and how they are loaded."""
+
+    source: Component
+    workers: int = Field(ge=0)
+    buffer: int = Field(ge=0)
+
+
+class TrainSettings(Strict):
+    """A whole training configuration, resolved."""
+
+    exp: str
+    baseline: str | None
+    ablates: list[str]
+    seed: int = Field(ge=0)
+    stage: Literal["chain", "codebook", "prior", "restorer"]
+    start_from: str | None
+    runs: str
+    size: dict[str, int]
+    model: Component
+    stages: dict[Literal["codebook", "prior", "restorer"], StageSettings]
+    data: DataSettings
+    degradation: Component
+    metrics: dict[str, Component]
+    trainer: TrainerSettings
+    logger: Component
+
+    @property
+    def chosen_stages(self) -> list[str]:
+        """The stages to train, in order."""
+        return [name for name in STAGES if name in self.stages] if self.stage == "chain" else [self.stage]
+
+
+def check(tree: Mapping[str, Any]) -> TrainSettings:
+    """Check a resolved training configuration.
+
+    Groups that only other parts refer to (``autoencoder``, ``prior`` …) are checked where the model uses them.
+
+    Raises:
+        UserError: one sentence for the first fault: the key, the value, what is allowed, the nearest match.
+    """
+    named = {key: value for key, value in tree.items() if key in TrainSettings.model_fields}
+    try:
+        settings = TrainSettings.model_validate(named)
+    except ValidationError as error:
+        raise UserError(_sentence(error, named)) from error
+    for path, node in targets(named):
+        _check_arguments(path, node)
+    return settings
+
+
+def _sentence(error: ValidationError, tree: Mapping[str, Any]) -> str:
+    first = error.errors()[0]
+    path = ".".join(str(part) for part in first["loc"] if part != "[key]")
+    if first["type"] == "extra_forbidden":
+        node: Any = tree
+        for part in first["loc"][:-1]:
+            node = node[part]
+        last = str(first["loc"][-1])
+        return f"unknown key '{path}'{nearest(last, [key for key in node if key != last])}"
+    if first["type"] == "missing":
+        return f"{path} has no value; give one: {path}=VALUE"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{path}={first['input']!r}: {message[0].lower()}{message[1:]}" if "must be 4k+1" not in message else f"{path}.{message}"
+
+
+def _check_arguments(path: str, node: Mapping[str, Any]) -> None:
+    """The keys of ``node`` must be arguments of its class, and plain values of the annotated types."""
+    found = find_class(str(node[TARGET]), path)
+    parameters = inspect.signature(found).parameters
+    given = {key: value for key, value in node.items() if not key.startswith("_")}
+    for key, value in given.items():
+        if key not in parameters:
+            raise UserError(f"unknown key '{path}.{key}'{nearest(key, parameters)} ({found.__name__} takes: {', '.join(parameters)})")
+        annotation = parameters[key].annotation
+        if _is_plain(annotation):
+            try:
+                TypeAdapter(annotation, config=ConfigDict(strict=True)).validate_python(value)
+            except ValidationError as error:
+                message = error.errors()[0]["msg"]
+                raise UserError(f"{path}.{key}={value!r}: {message[0].lower()}{message[1:]}") from error
+    # A factory gets the rest when it is called.
+    if not node.get("_partial_"):
+        for key, parameter in parameters.items():
+            if parameter.default is parameter.empty and key not in given and parameter.kind not in (
+                parameter.VAR_POSITIONAL,
+                parameter.VAR_KEYWORD,
+            ):
+                raise UserError(f"{path}.{key} has no value; give one: {path}.{key}=VALUE")
+
+
+def _is_plain(annotation: Any) -> bool:
+    """Whether a value of this type is plain data that can be checked without building anything."""
+    if annotation in (int, float, bool, str, type(None)):
+        return True
+    if get_origin(annotation) in (Literal,):
+        return True
+    if get_origin(annotation) in (Union, types.UnionType):
+        return all(_is_plain(part) for part in get_args(annotation))
+    return False

@@ -1,0 +1,56 @@
+"""Shards of one's own."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+from dvface.data.pairs import VideoPair
+from dvface.data.shards import CLEAN, DEGRADED, META, read_samples, shard_paths
+from dvface.errors import UserError
+from dvface.video.decode import PyAVReader
+
+
+class ShardFolders:
+    """A folder of training shards and one of held-out shards with a stored degraded side.
+
+    Args:
+        train: folder with a manifest and shards, see `dvface.data.shards`.
+        held_out: the same, every clip with ``degraded.mp4``.
+    """
+
+    def __init__(self, train: str, held_out: str) -> None:
+        self.train = Path(train)
+        self.held_out_folder = Path(held_out)
+
+    def prepare(self) -> Path:
+        """The training folder, checked.
+
+        Raises:
+            UserError: the folder has no manifest, no clip, or a shard is missing.
+        """
+        shard_paths(self.train)
+        return self.train
+
+    def held_out(self) -> list[VideoPair]:
+        """Every held-out clip.
+
+        Raises:
+            UserError: see `prepare`; or a clip has no stored degraded side.
+        """
+        pairs = []
+        for sample in read_samples(shard_paths(self.held_out_folder)):
+            if DEGRADED not in sample:
+                raise UserError(
+                    f"clip {sample['__key__']} in {self.held_out_folder} has no {DEGRADED}; "
+                    "held-out clips need a stored degraded side"
+                )
+            clean, degraded = (PyAVReader(sample[part]) for part in (CLEAN, DEGRADED))
+            pairs.append(
+                VideoPair(
+                    name=sample["__key__"],
+                    degraded=degraded.read(0, len(degraded)),
+                    clean=clean.read(0, len(clean)),
+                    rate=Fraction(json.loads(sample[META])["rate"]),
+                )
+            )
+        return pairs

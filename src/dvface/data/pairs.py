@@ -1,0 +1,23 @@
+"""Pairs of whole videos for measuring."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class VideoPair:
+    """A degraded video and its clean twin, frame by frame in step.
+
+    Attributes:
+        name: how tables call it.
+        degraded: (T, H, W, 3) uint8 RGB.
+        clean: the same shape.
+        rate: frames a second.
+    """
+
+    name: str
+    degraded: np.ndarray
+    clean: np.ndarray
+    rate: Fraction

@@ -1,0 +1,166 @@
+"""An endless stream of training pairs whose order is a pure function of (seed, epoch, rank, worker)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
+
+from dvface.contracts import ClipBatch
+from dvface.data.shards import CLEAN, read_samples
+from dvface.errors import UserError
+from dvface.seeding import derive_generator
+from dvface.video.decode import open_clip
+
+
+class Degradation(Protocol):
+    """A recipe: (T, H, W, 3) float32 in [0, 1] to its degraded twin and the record that replays it."""
+
+    def __call__(self, clip: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, dict[str, Any]]: ...
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One training pair: (3, T, H, W) float in [-1, 1] each, and the sample's key."""
+
+    clean: Tensor
+    degraded: Tensor
+    key: str
+
+
+def to_tensor(frames: np.ndarray) -> Tensor:
+    """(T, H, W, 3) uint8, or float in [0, 1], to (3, T, H, W) float in [-1, 1]."""
+    scaled = frames.astype(np.float32) / 255 if frames.dtype == np.uint8 else frames.astype(np.float32)
+    return torch.from_numpy(np.ascontiguousarray(scaled.transpose(3, 0, 1, 2))).mul_(2).sub_(1)
+
+
+def collate(pairs: Sequence[Pair]) -> ClipBatch:
+    """Stack pairs into a batch."""
+    return ClipBatch(
+        clean=torch.stack([pair.clean for pair in pairs]),
+        degraded=torch.stack([pair.degraded for pair in pairs]),
+        keys=tuple(pair.key for pair in pairs),
+    )
+
+
+class ClipStream(IterableDataset[Pair]):
+    """Clips from shards, cropped in time and space, flipped and degraded on the fly, for ever.
+
+    Each epoch shuffles the full list of shards by (seed, epoch), deals them out to ranks and workers, and
+    passes each worker's samples through a shuffle buffer. What happens to a sample is a pure function of
+    (seed, epoch, key), so a worker can skip what a resumed run has already seen without decoding it, and any
+    sample can be rebuilt alone.
+
+    Args:
+        shards: all shards of the data set.
+        degradation: the recipe.
+        frames: T of the pairs.
+        crop: height and width of the pairs in pixels.
+        batch_size: samples a batch; needed to know what ``skip_batches`` batches were.
+        buffer: samples held for shuffling.
+        seed: the run's seed.
+        rank: this process.
+        world_size: number of processes.
+        workers: loader workers a process.
+        skip_batches: batches of this rank that a resumed run has already seen.
+
+    Raises:
+        UserError: there are fewer shards than ranks × workers, so some worker would have nothing to read.
+    """
+
+    def __init__(
+        self,
+        shards: Sequence[Path],
+        degradation: Degradation,
+        frames: int,
+        crop: int,
+        batch_size: int,
+        buffer: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        workers: int = 0,
+        skip_batches: int = 0,
+    ) -> None:
+        super().__init__()
+        readers = world_size * max(1, workers)
+        if len(shards) < readers:
+            raise UserError(
+                f"{len(shards)} shards cannot be dealt to {world_size} processes × {max(1, workers)} workers; "
+                f"write at least {readers} shards or lower data.workers"
+            )
+        self.shards = tuple(sorted(shards))
+        self.degradation = degradation
+        self.frames = frames
+        self.crop = crop
+        self.batch_size = batch_size
+        self.buffer = buffer
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.workers = max(1, workers)
+        self.skip_batches = skip_batches
+
+    def __iter__(self) -> Iterator[Pair]:
+        """Pairs for this worker, from where a resumed run left off."""
+        info = get_worker_info()
+        physical = info.id if info else 0
+        # The loader asks its workers in turn, starting with worker 0, so after a resume worker 0 must play the
+        # one whose turn it was.
+        worker = (physical + self.skip_batches) % self.workers
+        seen = len(range(worker, self.skip_batches, self.workers)) * self.batch_size
+        for position, (epoch, sample) in enumerate(self._samples(worker)):
+            if position >= seen:
+                yield self.pair(sample["__key__"], sample[CLEAN], epoch)
+
+    def _samples(self, worker: int) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Undecoded samples of one logical worker, epoch after epoch, through the shuffle buffer."""
+        epoch = 0
+        while True:
+            order = derive_generator(self.seed, "shards", epoch).permutation(len(self.shards))
+            own = order[self.rank :: self.world_size][worker :: self.workers]
+            rng = derive_generator(self.seed, "buffer", epoch, self.rank, worker)
+            held: list[dict[str, Any]] = []
+            for sample in read_samples(self.shards[index] for index in own):
+                held.append(sample)
+                if len(held) > self.buffer:
+                    yield epoch, held.pop(int(rng.integers(len(held))))
+            for index in rng.permutation(len(held)):
+                yield epoch, held[index]
+            epoch += 1
+
+    def pair(self, key: str, encoded: bytes, epoch: int) -> Pair:
+        """Rebuild the pair that sample ``key`` gives in ``epoch``.
+
+        Args:
+            key: the sample's key.
+            encoded: its ``clean.mp4``.
+            epoch: counted from 0.
+
+        Raises:
+            UserError: the clip is shorter or smaller than what ``frames`` and ``crop`` ask.
+        """
+        rng = derive_generator(self.seed, "sample", epoch, key)
+        reader = open_clip(encoded)
+        if len(reader) < self.frames:
+            raise UserError(f"clip {key} has {len(reader)} frames, {self.frames} are asked; lower the clip's frames")
+        start = int(rng.integers(len(reader) - self.frames + 1))
+        clip = reader.read(start, self.frames)
+        height, width = clip.shape[1:3]
+        if min(height, width) < self.crop:
+            raise UserError(f"clip {key} is {width}×{height}, a crop of {self.crop} is asked; lower the crop")
+        top = int(rng.integers(height - self.crop + 1))
+        left = int(rng.integers(width - self.crop + 1))
+        clip = clip[:, top : top + self.crop, left : left + self.crop]
+        if rng.random() < 0.5:
+            clip = clip[:, :, ::-1]
+        if rng.random() < 0.5:
+            # Faces move as plausibly backwards; BFVR-STC and DicFace reverse clips too.
+            clip = clip[::-1]
+        clean = np.ascontiguousarray(clip).astype(np.float32) / 255
+        degraded, _ = self.degradation(clean, rng)
+        return Pair(clean=to_tensor(clean), degraded=to_tensor(degraded), key=f"{key}@{epoch}")

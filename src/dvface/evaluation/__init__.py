@@ -1,0 +1,1 @@
+"""Pairs of videos to numbers, tables and pictures."""

@@ -1,0 +1,43 @@
+"""Restored frames against clean frames."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from dvface.data.stream import to_tensor
+from dvface.metrics.base import ClipMetric
+from dvface.metrics.suite import MetricSuite
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured on one video.
+
+    Attributes:
+        values: measure to value.
+        left_out: measure to the reason why it has no value.
+        networks: measure to the file name of its network, or None where it has none.
+    """
+
+    values: dict[str, float]
+    left_out: dict[str, str]
+    networks: dict[str, str | None]
+
+
+def measure(
+    metrics: Mapping[str, Callable[[], ClipMetric]], restored: np.ndarray, clean: np.ndarray
+) -> Measured:
+    """Every measure of one restored video.
+
+    Args:
+        metrics: name to what makes the measure.
+        restored: (T, H, W, 3) uint8.
+        clean: the same shape.
+    """
+    suite = MetricSuite(metrics)
+    with torch.inference_mode():
+        suite.update(to_tensor(restored)[None], to_tensor(clean)[None])
+        values = suite.compute()
+    return Measured(values=values, left_out=dict(suite.left_out), networks=dict(suite.networks))

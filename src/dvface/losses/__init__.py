@@ -1,0 +1,1 @@
+"""What training minimises: named, weighted terms on restored and clean video."""

@@ -1,0 +1,28 @@
+"""Perceptual distance of frames."""
+
+from torch import Tensor
+
+from dvface.metrics.base import FrameMetric
+from dvface.perception.perceptual import PerceptualNetwork
+
+
+class PerceptualDistance(FrameMetric):
+    """The mean distance that a perceptual network sees.
+
+    Args:
+        network: whose distance is taken.
+        name: of the measure; it says which network it is: "stlpips_alex", "lpips_vgg".
+    """
+
+    higher_is_better = False
+
+    def __init__(self, network: PerceptualNetwork, name: str) -> None:
+        super().__init__()
+        self.network = network
+        self.name = name
+        self.file_name = network.file_name
+
+    def per_frame(self, restored: Tensor, clean: Tensor) -> Tensor:
+        """Distance per frame."""
+        distances: Tensor = self.network(restored, clean)
+        return distances

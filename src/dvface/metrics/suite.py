@@ -1,0 +1,90 @@
+"""Several measures at once; one that cannot be had is left out by name, never replaced."""
+
+import math
+from collections.abc import Callable, Mapping
+
+from torch import Tensor, nn
+
+from dvface.errors import UserError
+from dvface.metrics.base import ClipMetric
+from dvface.weights import WeightsMissing
+
+
+class MetricSuite(nn.Module):
+    """Builds measures and feeds all of them the same clips.
+
+    Args:
+        metrics: name of a measure -> what builds it.
+
+    Attributes:
+        metrics: the measures that could be built.
+        left_out: measure -> why it has no value: its network is missing or, after `compute`, no clip gave it.
+        skipped: measure -> clips its mean leaves out for want of an answer, where any; filled by `compute`.
+
+    Raises:
+        UserError: a measure is listed under a name that is not its own.
+    """
+
+    def __init__(self, metrics: Mapping[str, Callable[[], ClipMetric]]) -> None:
+        super().__init__()
+        self.metrics: dict[str, ClipMetric] = {}
+        self._missing: dict[str, str] = {}
+        for name, build in metrics.items():
+            try:
+                metric = build()
+            except WeightsMissing as missing:
+                self._missing[name] = str(missing)
+                continue
+            if metric.name != name:
+                raise UserError(f"metrics.{name} is the measure {metric.name}; list it under that name")
+            self.metrics[name] = metric
+        self.left_out = dict(self._missing)
+        self.skipped: dict[str, int] = {}
+        # registered once more as submodules, so that .to(device) reaches states and networks
+        self._registered = nn.ModuleList(self.metrics.values())
+
+    @property
+    def networks(self) -> dict[str, str | None]:
+        """Measure -> file name of the pretrained network behind it, None where there is none."""
+        return {name: metric.file_name for name, metric in self.metrics.items()}
+
+    def update(self, restored: Tensor, clean: Tensor | None = None) -> None:
+        """Add clips, (B, 3, T, H, W) in [-1, 1]; without ``clean``, only to the measures that need none."""
+        for metric in self.metrics.values():
+            if clean is not None or not metric.needs_clean:
+                metric.update(restored, clean)
+
+    def compute(self) -> dict[str, float]:
+        """Measure -> mean over all clips of all processes; one without a value goes to ``left_out`` instead.
+
+        With several processes, all must call this.
+        """
+        means: dict[str, float] = {}
+        self.left_out = dict(self._missing)
+        self.skipped = {}
+        for name, metric in self.metrics.items():
+            mean = float(metric.compute())
+            with metric.sync_context():
+                clips, skipped = int(metric.clips), int(metric.skipped)
+            if skipped:
+                self.skipped[name] = skipped
+            if math.isfinite(mean):
+                means[name] = mean
+            else:
+                self.left_out[name] = _reason(metric, clips, skipped)
+        return means
+
+    def reset(self) -> None:
+        """Forget all clips."""
+        for metric in self.metrics.values():
+            metric.reset()
+
+
+def _reason(metric: ClipMetric, clips: int, skipped: int) -> str:
+    if clips:
+        return "a restored clip holds values that are not finite numbers"
+    if skipped:
+        return f"none of the {skipped} clips gave it an answer"
+    return (
+        "it was given no clip to compare with a clean one" if metric.needs_clean else "it was given no clip"
+    )

@@ -1,0 +1,1 @@
+"""Networks only: nothing here knows a trainer, a configuration or a tracking store."""

@@ -1,0 +1,54 @@
+"""An invertible space-time transform: nothing to train, nothing lost."""
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from dvface.contracts import latent_frames
+from dvface.models.autoencoders.base import VideoAutoencoder
+
+
+class PatchAutoencoder(VideoAutoencoder):
+    """Moves each block of ``temporal_stride`` frames × ``spatial_stride``² pixels into the channels.
+
+    A permutation of the samples, hence orthonormal and exactly invertible, so an untrained system built on it
+    is the identity. Causal as the Wan VAE is: the first frame forms a latent frame alone (repeated to fill its
+    block, and read back as the mean of its copies), then frames follow in groups of ``temporal_stride``.
+
+    Args:
+        spatial_stride: side of a block in pixels.
+        temporal_stride: frames of a block.
+    """
+
+    def __init__(self, spatial_stride: int = 8, temporal_stride: int = 4) -> None:
+        super().__init__()
+        self.spatial_stride = spatial_stride
+        self.temporal_stride = temporal_stride
+        self.latent_channels = 3 * temporal_stride * spatial_stride**2
+
+    def encode(self, video: Tensor) -> Tensor:
+        """(B, 3, T, H, W) to (B, 3·temporal_stride·spatial_stride², T', H/stride, W/stride); see the base class."""
+        frames, height, width = video.shape[2:]
+        latent_frames(frames, self.temporal_stride)
+        if height % self.spatial_stride or width % self.spatial_stride:
+            raise ValueError(f"{height}×{width} frames are no multiple of {self.spatial_stride} pixels")
+        first = video[:, :, :1].expand(-1, -1, self.temporal_stride, -1, -1)
+        return rearrange(
+            torch.cat([first, video[:, :, 1:]], dim=2),
+            "b c (t p) (h q) (w r) -> b (c p q r) t h w",
+            p=self.temporal_stride,
+            q=self.spatial_stride,
+            r=self.spatial_stride,
+        )
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """The inverse of `encode`."""
+        video = rearrange(
+            latents,
+            "b (c p q r) t h w -> b c (t p) (h q) (w r)",
+            c=3,
+            p=self.temporal_stride,
+            q=self.spatial_stride,
+        )
+        first = video[:, :, : self.temporal_stride].mean(dim=2, keepdim=True)
+        return torch.cat([first, video[:, :, self.temporal_stride :]], dim=2)

@@ -1,0 +1,1 @@
+"""Backbones: one step from degraded latents to restored ones."""

@@ -1,0 +1,1 @@
+"""Learned dictionaries of facial features and the rules that map features to their entries."""

@@ -1,0 +1,115 @@
+"""The whole DVFace: from degraded pixels to restored pixels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from math import lcm
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+import dvface
+from dvface.config.build import build
+from dvface.errors import UserError
+from dvface.files import whole_file, write_json
+from dvface.models.autoencoders.base import VideoAutoencoder
+from dvface.models.backbones.base import Backbone
+from dvface.models.priors.dual import DualPrior
+from dvface.models.refinement import Refinement
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+
+
+class Restorer(nn.Module):
+    """Autoencoder, prior, backbone and refinement as one network (the paper's Figure 2a).
+
+    Args:
+        autoencoder: pixels to latents and back.
+        prior: the spatio-temporal dual codebook.
+        backbone: one step from degraded to restored latents.
+        refinement: the last touch on decoded frames.
+    """
+
+    def __init__(
+        self, autoencoder: VideoAutoencoder, prior: DualPrior, backbone: Backbone, refinement: Refinement
+    ) -> None:
+        super().__init__()
+        if autoencoder.latent_channels != backbone.latent_channels:
+            raise ValueError(
+                f"the backbone reads {backbone.latent_channels} latent channels, "
+                f"the autoencoder gives {autoencoder.latent_channels}; set backbone.latent_channels to that"
+            )
+        self.autoencoder = autoencoder
+        self.prior = prior
+        self.backbone = backbone
+        self.refinement = refinement
+
+    @property
+    def spatial_multiple(self) -> int:
+        """Height and width must be multiples of this, in pixels."""
+        return lcm(self.autoencoder.spatial_stride * self.backbone.spatial_multiple, 2)
+
+    @property
+    def temporal_stride(self) -> int:
+        """Clips must have ``temporal_stride``·k+1 frames."""
+        return self.autoencoder.temporal_stride
+
+    def forward(self, degraded: Tensor) -> Tensor:
+        """(B, 3, T, H, W) in [-1, 1] to the same shape; not clamped, so that losses see overshoot.
+
+        Raises:
+            ValueError: T is not ``temporal_stride``·k+1, or H or W no multiple of the autoencoder's stride.
+        """
+        latents = self.backbone(self.autoencoder.encode(degraded), self.prior(degraded))
+        return self.refinement(self.autoencoder.decode(latents), degraded)
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Parameters by part, of the fusion apart from the rest of the backbone, and ``total``."""
+        counts = {
+            name: sum(parameter.numel() for parameter in part.parameters()) for name, part in self.named_children()
+        }
+        fusions = getattr(self.backbone, "fusions", nn.ModuleList())
+        counts["fusion"] = sum(parameter.numel() for parameter in fusions.parameters())
+        counts["backbone"] -= counts["fusion"]
+        return {**counts, "total": sum(counts.values())}
+
+    def save_pretrained(self, folder: str | Path, specification: Mapping[str, Any]) -> None:
+        """Write ``config.json`` and ``model.safetensors``, which `from_pretrained` reopens anywhere.
+
+        Args:
+            folder: made if needed.
+            specification: the nested ``_target_`` tree that builds this model, plain types only.
+        """
+        folder = Path(folder)
+        with whole_file(folder / WEIGHTS_FILE) as temporary:
+            save_file({name: value.contiguous() for name, value in self.state_dict().items()}, temporary)
+        write_json(folder / CONFIG_FILE, {"dvface": dvface.__version__, "model": dict(specification)})
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> Restorer:
+        """Reopen a folder that `save_pretrained` wrote.
+
+        Raises:
+            UserError: a file is missing or unreadable, or the weights do not fit the configuration.
+        """
+        folder = Path(folder)
+        for name in (CONFIG_FILE, WEIGHTS_FILE):
+            if not (folder / name).is_file():
+                raise UserError(f"{folder} is no model folder: it has no {name}; name a folder that training wrote")
+        try:
+            specification = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["model"]
+            model = build(specification)
+            model.load_state_dict(load_file(folder / WEIGHTS_FILE))
+        except (KeyError, json.JSONDecodeError) as error:
+            raise UserError(f"{folder / CONFIG_FILE} is no model description ({error}); export the model again") from error
+        except (SafetensorError, RuntimeError) as error:
+            first_line = str(error).splitlines()[0]
+            raise UserError(f"{folder / WEIGHTS_FILE} does not fit its {CONFIG_FILE}: {first_line}") from error
+        if not isinstance(model, cls):
+            raise UserError(f"{folder / CONFIG_FILE} describes a {type(model).__name__}, not a Restorer")
+        return model.eval()

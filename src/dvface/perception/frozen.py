@@ -1,0 +1,56 @@
+"""Networks that are used and never trained."""
+
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from dvface.errors import UserError
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The tensors of a PyTorch weights file, on the CPU.
+
+    Raises:
+        UserError: the file holds anything but named tensors.
+    """
+    try:
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load names no common base for what a broken file may raise
+        raise UserError(f"weights file {path} cannot be read as PyTorch weights; fetch it again") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"weights file {path} holds more than named tensors; give a plain state dict")
+    return state
+
+
+class Frozen(nn.Module):
+    """A pretrained network that moves with its owner and is otherwise invisible to it.
+
+    Once `freeze` has run, its tensors are non-persistent buffers: `.to()` moves them, yet they are in no
+    owner's `parameters()` (no optimiser trains them) or `state_dict()` (no checkpoint carries them). It stays
+    in evaluation mode whatever its owner does. Gradients with respect to its inputs still flow.
+    """
+
+    def freeze(self, state: dict[str, Tensor], source: Path) -> None:
+        """Load ``state`` strictly, then turn every tensor into a non-persistent buffer.
+
+        Raises:
+            UserError: ``state``, read from ``source``, is that of another network.
+        """
+        try:
+            self.load_state_dict(state)
+        except RuntimeError as error:
+            name = type(self).__name__
+            raise UserError(f"weights file {source} does not fit {name}; give that network's file") from error
+        for module in self.modules():
+            for name, parameter in list(module.named_parameters(recurse=False)):
+                delattr(module, name)
+                module.register_buffer(name, parameter.detach(), persistent=False)
+            for name, buffer in list(module.named_buffers(recurse=False)):
+                module.register_buffer(name, buffer, persistent=False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Stay in evaluation mode: a parent's ``train()`` must not change what this network says."""
+        return super().train(False)

@@ -1,0 +1,189 @@
+"""Perceptual distances between frames: LPIPS and its shift-tolerant twin, frozen and differentiable."""
+
+import re
+from collections.abc import Callable
+from itertools import accumulate, chain
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dvface.perception.frozen import Frozen, read_state
+from dvface.weights import PackagedFile, Weights
+
+Network = Literal["alex", "vgg"]
+Stages = list[list[nn.Module]]
+
+SHIFT_TOLERANT_WEIGHTS = {
+    "alex": Weights(
+        name="shift-tolerant LPIPS (AlexNet)",
+        folder_names=("stlpips/alex_shift_tolerant.pth",),
+        packaged=PackagedFile("stlpips-pytorch", "stlpips_pytorch/weights/vST0.0/alex_shift_tolerant.pth"),
+    ),
+    "vgg": Weights(
+        name="shift-tolerant LPIPS (VGG-16)",
+        folder_names=("stlpips/vgg_shift_tolerant.pth", "stlpips/vgg_shift_tolerant_fp16.pth"),
+        packaged=PackagedFile("stlpips-pytorch", "stlpips_pytorch/weights/vST0.0/vgg_shift_tolerant.pth"),
+    ),
+}
+BACKBONE_WEIGHTS = {
+    "alex": Weights(name="AlexNet (ImageNet)", folder_names=("lpips/alexnet-owt-7be5be79.pth",)),
+    "vgg": Weights(name="VGG-16 (ImageNet)", folder_names=("lpips/vgg16-397923af.pth",)),
+}
+HEAD_WEIGHTS = {
+    network: Weights(
+        name=f"LPIPS linear heads ({network})",
+        packaged=PackagedFile("torchmetrics", f"torchmetrics/functional/image/lpips_models/{network}.pth"),
+    )
+    for network in ("alex", "vgg")
+}
+
+
+class PerceptualNetwork(Frozen):
+    """A trunk whose unit-length features at five depths are compared and weighted (Zhang et al. 2018, eq. 1).
+
+    Args:
+        stages: the trunk's layers; the features after each stage are compared.
+        widths: channels after each stage.
+
+    Attributes:
+        file_name: of the pretrained trunk.
+    """
+
+    file_name: str
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, stages: Stages, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*chain.from_iterable(stages))
+        self.stage_ends = set(accumulate(map(len, stages)))
+        self.heads = nn.ModuleList(nn.Conv2d(width, 1, kernel_size=1, bias=False) for width in widths)
+        # ImageNet's mean and deviation, moved from [0, 1] to [-1, 1]
+        self.register_buffer("shift", torch.tensor([-0.030, -0.088, -0.188]).view(1, 3, 1, 1))
+        self.register_buffer("scale", torch.tensor([0.458, 0.448, 0.450]).view(1, 3, 1, 1))
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """Distances (N,), 0 for equal frames, differentiable in both inputs.
+
+        Args:
+            first: (N, 3, H, W) RGB in [-1, 1], at least 32 × 32 pixels.
+            second: the same.
+        """
+        distance = first.new_zeros(len(first))
+        for head, one, other in zip(self.heads, self._features(first), self._features(second), strict=True):
+            distance = distance + head((one - other).square()).mean(dim=(1, 2, 3))
+        return distance
+
+    def _features(self, frames: Tensor) -> list[Tensor]:
+        hidden = (frames - self.shift) / self.scale
+        features = []
+        for position, layer in enumerate(self.layers, start=1):
+            hidden = layer(hidden)
+            if position in self.stage_ends:
+                # normalize() has a finite gradient where all channels are zero; dividing by a root has not
+                features.append(functional.normalize(hidden, dim=1, eps=1e-10))
+        return features
+
+
+class ShiftTolerantLPIPS(PerceptualNetwork):
+    """Shift-tolerant LPIPS (Ghildyal & Liu 2022), trunk and heads whole from one file.
+
+    Args:
+        network: "alex" or "vgg".
+        weights: the authors' state dict; by default looked up (`SHIFT_TOLERANT_WEIGHTS`).
+
+    Raises:
+        UserError: ``weights`` does not exist or is not this network's.
+        WeightsMissing: the file cannot be had.
+    """
+
+    def __init__(self, network: Network = "alex", weights: str | Path | None = None) -> None:
+        if network == "alex":
+            stem = [nn.Conv2d(3, 64, kernel_size=11, padding=2), Blur(64), nn.ReLU()]
+            super().__init__(_alexnet(stem, _blurred_pool(3)), ALEXNET_WIDTHS)
+        else:
+            super().__init__(_vgg16(_blurred_pool(2)), VGG16_WIDTHS)
+        path = SHIFT_TOLERANT_WEIGHTS[network].find(weights)
+        self.file_name = path.name
+        state = {re.sub(r"^scaling_layer\.", "", key): value for key, value in read_state(path).items()}
+        state = {re.sub(r"^net\.slice\d\.", "layers.", key): value for key, value in state.items()}
+        self.freeze(_with_heads(state), path)
+
+
+class LPIPS(PerceptualNetwork):
+    """LPIPS 0.1 (Zhang et al. 2018): an ImageNet trunk in torchvision's layout, the authors' linear heads.
+
+    Args:
+        network: "alex" or "vgg".
+        weights: the trunk's state dict; by default looked up (`BACKBONE_WEIGHTS`).
+
+    Raises:
+        UserError: ``weights`` does not exist or is not this network's.
+        WeightsMissing: the trunk, or the heads that torchmetrics carries, cannot be had.
+    """
+
+    def __init__(self, network: Network = "alex", weights: str | Path | None = None) -> None:
+        if network == "alex":
+            stem = [nn.Conv2d(3, 64, kernel_size=11, stride=4, padding=2), nn.ReLU()]
+            super().__init__(_alexnet(stem, lambda width: [nn.MaxPool2d(3, stride=2)]), ALEXNET_WIDTHS)
+        else:
+            super().__init__(_vgg16(lambda width: [nn.MaxPool2d(2, stride=2)]), VGG16_WIDTHS)
+        path = BACKBONE_WEIGHTS[network].find(weights)
+        self.file_name = path.name
+        trunk = {key: value for key, value in read_state(path).items() if key.startswith("features.")}
+        state = {key.replace("features.", "layers."): value for key, value in trunk.items()}
+        heads = read_state(HEAD_WEIGHTS[network].find())
+        self.freeze({**_with_heads(heads), **state, "shift": self.shift, "scale": self.scale}, path)
+
+
+class Blur(nn.Module):
+    """Binomial blur (1, 2, 1) and halving over a reflected border of 2 pixels (anti-aliasing, Zhang 2019)."""
+
+    filt: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("filt", torch.zeros(channels, 1, 3, 3))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H/2 + 1, W/2 + 1), halves rounded up."""
+        padded = functional.pad(frames, (2, 2, 2, 2), mode="reflect")
+        return functional.conv2d(padded, self.filt, stride=2, groups=frames.shape[1])
+
+
+Pool = Callable[[int], list[nn.Module]]
+ALEXNET_WIDTHS = (64, 192, 384, 256, 256)
+VGG16_WIDTHS = (64, 128, 256, 512, 512)
+
+
+def _blurred_pool(size: int) -> Pool:
+    return lambda width: [nn.MaxPool2d(size, stride=1), Blur(width)]
+
+
+def _alexnet(stem: list[nn.Module], pool: Pool) -> Stages:
+    return [
+        stem,
+        [*pool(64), nn.Conv2d(64, 192, kernel_size=5, padding=2), nn.ReLU()],
+        [*pool(192), nn.Conv2d(192, 384, kernel_size=3, padding=1), nn.ReLU()],
+        [nn.Conv2d(384, 256, kernel_size=3, padding=1), nn.ReLU()],
+        [nn.Conv2d(256, 256, kernel_size=3, padding=1), nn.ReLU()],
+    ]
+
+
+def _vgg16(pool: Pool) -> Stages:
+    stages: Stages = []
+    channels = 3
+    for width, convolutions in zip(VGG16_WIDTHS, (2, 2, 3, 3, 3), strict=True):
+        stage = pool(channels) if stages else []
+        for _ in range(convolutions):
+            stage += [nn.Conv2d(channels, width, kernel_size=3, padding=1), nn.ReLU()]
+            channels = width
+        stages.append(stage)
+    return stages
+
+
+def _with_heads(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {re.sub(r"^lin(\d)\.model\.1\.", r"heads.\1.", key): value for key, value in state.items()}

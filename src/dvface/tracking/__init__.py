@@ -1,0 +1,1 @@
+"""MLflow runs: record them, find them again, compare them."""

@@ -1,0 +1,99 @@
+"""What happens around the steps: progress, records, checkpoints."""
+
+import json
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers.logger import Logger
+
+from dvface.report.progress import Progress
+from dvface.tracking.run import NoRun, Run
+
+
+class ProgressCallback(Callback):
+    """A bar with the time left for one stage."""
+
+    def __init__(self, description: str) -> None:
+        self.description = description
+        self._bar: Progress | None = None
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Open the bar where the stage stands."""
+        self._bar = Progress(self.description, total=int(trainer.max_steps), start=trainer.global_step)
+        self._bar.__enter__()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """One step further."""
+        if self._bar:
+            self._bar.advance(note=f"loss {float(outputs['loss']):.4f}")
+
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Close the bar."""
+        self._close()
+
+    def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
+        """Close the bar, so that the message stands on its own line."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar:
+            self._bar.__exit__(None, None, None)
+            self._bar = None
+
+
+class RunLogger(Logger):
+    """Lightning's numbers into the tracking run and into a file beside the checkpoints.
+
+    Args:
+        run: where numbers are tracked, as ``stage/part/name``.
+        stage: the stage's name.
+        path: a JSON Lines file; a resumed stage appends, and the later line of a step counts.
+    """
+
+    def __init__(self, run: Run | NoRun, stage: str, path: Path) -> None:
+        super().__init__()
+        self.run = run
+        self.stage = stage
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        """The stage."""
+        return self.stage
+
+    @property
+    def version(self) -> str:
+        """The tracking run."""
+        return self.run.id
+
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """The chain records the whole configuration once; a stage has nothing to add."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Record one step's numbers."""
+        numbers = {name: value for name, value in metrics.items() if name != "epoch"}
+        self.run.log_metrics({f"{self.stage}/{name}": value for name, value in numbers.items()}, step or 0)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step or 0, **numbers}) + "\n")
+
+    def finalize(self, status: str) -> None:
+        """Send what is buffered."""
+        self.run.flush()
+
+
+def read_curves(path: Path) -> dict[str, list[tuple[int, float]]]:
+    """The curves that `RunLogger` wrote: name to (step, value) in order of steps."""
+    curves: dict[str, dict[int, float]] = {}
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            numbers = json.loads(line)
+            step = numbers.pop("step")
+            for name, value in numbers.items():
+                curves.setdefault(name, {})[step] = value
+    return {name: sorted(points.items()) for name, points in curves.items()}

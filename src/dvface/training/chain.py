@@ -1,0 +1,207 @@
+"""One command trains the stages that an experiment names, one after another, and can continue where it was."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
+from safetensors.torch import load_file, save_file
+
+from dvface.config.build import build
+from dvface.config.schema import STAGES, TrainSettings
+from dvface.data.datamodule import ClipDataModule, Source
+from dvface.errors import UserError
+from dvface.files import whole_file, write_json
+from dvface.models.restorer import Restorer
+from dvface.report.curves import plot_curves
+from dvface.seeding import derive_seed
+from dvface.tracking.run import NoRun, Run
+from dvface.training.callbacks import ProgressCallback, RunLogger, read_curves
+from dvface.training.stage import Stage
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run keeps its files."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The composed configuration; a resumed run reads it back."""
+        return self.path / "config.yaml"
+
+    @property
+    def state(self) -> Path:
+        """What a resumed run must know: the tracking run's id, the seconds spent."""
+        return self.path / "run.json"
+
+    @property
+    def model(self) -> Path:
+        """The trained model, as `Restorer.from_pretrained` opens it."""
+        return self.path / "model"
+
+    @property
+    def metrics(self) -> Path:
+        """The measures of a finished run."""
+        return self.path / "metrics.json"
+
+    def weights(self, stage: str) -> Path:
+        """What a finished stage left; the next one starts from it."""
+        return self.path / "stages" / stage / "weights.safetensors"
+
+    def checkpoint(self, stage: str) -> Path:
+        """Where an unfinished stage stands."""
+        return self.path / "stages" / stage / "last.ckpt"
+
+    def curves(self, stage: str) -> Path:
+        """The numbers that a stage logged."""
+        return self.path / "stages" / stage / "curves.jsonl"
+
+
+class Chain:
+    """Trains the stages of one run.
+
+    Args:
+        settings: the checked configuration.
+        folder: the run's folder.
+        run: where numbers are tracked.
+    """
+
+    def __init__(self, settings: TrainSettings, folder: RunFolder, run: Run | NoRun) -> None:
+        self.settings = settings
+        self.folder = folder
+        self.run = run
+
+    def train(self) -> Restorer:
+        """Train what is not trained yet; returns the model with the last stage's weights."""
+        settings = self.settings
+        seed_everything(derive_seed(settings.seed, "model") % 2**32, verbose=False)
+        model: Restorer = build(settings.model)
+        source: Source = build(settings.data.source)
+        self._load_start(model)
+        for name in settings.chosen_stages:
+            weights = self.folder.weights(name)
+            if not weights.is_file():
+                self._train_stage(name, model, source)
+                with whole_file(weights) as temporary:
+                    save_file({key: value.contiguous() for key, value in model.state_dict().items()}, temporary)
+            model.load_state_dict(load_file(weights))
+        model.save_pretrained(self.folder.model, settings.model)
+        return model.eval()
+
+    def _load_start(self, model: Restorer) -> None:
+        """A single stage starts from the one before it, in another run."""
+        settings = self.settings
+        first = settings.chosen_stages[0]
+        if settings.start_from is None:
+            if first != STAGES[0]:
+                before = STAGES[STAGES.index(first) - 1]
+                raise UserError(
+                    f"stage={first} starts from the {before} stage: give start_from=RUN_FOLDER of a run that trained it"
+                )
+            return
+        before = STAGES[STAGES.index(first) - 1] if first != STAGES[0] else STAGES[-1]
+        weights = RunFolder(Path(settings.start_from)).weights(before)
+        if not weights.is_file():
+            raise UserError(f"start_from={settings.start_from}: that run has no weights of the {before} stage ({weights})")
+        try:
+            model.load_state_dict(load_file(weights))
+        except RuntimeError as error:
+            raise UserError(
+                f"start_from={settings.start_from} was trained with another model: {str(error).splitlines()[1].strip()}"
+            ) from error
+
+    def _train_stage(self, name: str, model: Restorer, source: Source) -> None:
+        settings = self.settings
+        spec = settings.stages[name]  # type: ignore[index]
+        seed_everything(derive_seed(settings.seed, "stage", name) % 2**32, verbose=False)
+        stage: Stage = build(spec.module)(model=model)
+        data = ClipDataModule(
+            source=source,
+            degradation=build(settings.degradation),
+            frames=spec.frames,
+            crop=spec.crop,
+            batch_size=spec.batch_size,
+            workers=settings.data.workers,
+            buffer=settings.data.buffer,
+            seed=derive_seed(settings.seed, "data", name),
+        )
+        checkpoint = self.folder.checkpoint(name)
+        trainer = make_trainer(settings, spec.steps, checkpoint, name, RunLogger(self.run, name, self.folder.curves(name)))
+        resume = str(checkpoint) if checkpoint.is_file() else None
+        trainer.fit(stage, datamodule=data, ckpt_path=resume, weights_only=True)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        picture = self.folder.path / f"losses-{name}.png"
+        plot_curves(picture, read_curves(self.folder.curves(name)), title=f"{settings.exp}: {name}")
+        self.run.log_artifact(picture)
+
+
+def make_trainer(settings: TrainSettings, steps: int, checkpoint: Path, name: str, logger: RunLogger) -> Trainer:
+    """A quiet Lightning trainer with a progress bar of ours and one checkpoint that is always the last."""
+    quieten()
+    options = settings.trainer
+    return Trainer(
+        accelerator=options.accelerator,
+        devices=options.devices,
+        precision=options.precision,
+        max_steps=steps,
+        gradient_clip_val=options.gradient_clip,
+        log_every_n_steps=options.log_every,
+        val_check_interval=min(options.validate_every, steps),
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        logger=logger,
+        default_root_dir=checkpoint.parent,
+        callbacks=[
+            ProgressCallback(name),
+            ModelCheckpoint(
+                dirpath=checkpoint.parent,
+                filename=checkpoint.stem,
+                every_n_train_steps=options.checkpoint_every,
+                save_top_k=1,
+                enable_version_counter=False,
+            ),
+        ],
+    )
+
+
+def quieten() -> None:
+    """Silence advertisements and advice that a user of this project cannot act on."""
+    for logger in ("lightning.pytorch", "lightning.fabric", "lightning"):
+        logging.getLogger(logger).setLevel(logging.ERROR)
+    for message in (
+        ".*does not have many workers.*",
+        ".*Checkpoint directory.*exists and is not empty.*",
+        ".*LeafSpec.*",
+        ".*not resumable.*",
+        ".*pin_memory.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+
+
+def write_state(folder: RunFolder, run: Run | NoRun, seconds: float) -> None:
+    """Remember what a resumed run must know."""
+    write_json(folder.state, {"tracking_run": run.id, "seconds": round(seconds, 1), "written": time.time()})
+
+
+def read_state(folder: RunFolder) -> dict[str, Any]:
+    """What `write_state` wrote.
+
+    Raises:
+        UserError: the folder is no run folder.
+    """
+    if not folder.state.is_file() or not folder.config.is_file():
+        raise UserError(f"resume={folder.path} is no run folder (no {folder.state.name}); name the folder that training printed")
+    state: dict[str, Any] = json.loads(folder.state.read_text(encoding="utf-8"))
+    return state

@@ -1,0 +1,75 @@
+"""What every training stage shares."""
+
+from abc import ABC, abstractmethod
+from math import cos, pi
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from dvface.contracts import ClipBatch
+from dvface.models.restorer import Restorer
+from dvface.seeding import derive_seed
+
+
+class Stage(LightningModule, ABC):
+    """Trains some parts of a restorer: AdamW, linear warm-up, cosine decay to zero.
+
+    Args:
+        model: the whole restorer; the stage decides what of it learns.
+        learning_rate: the peak.
+        warmup_steps: steps to reach it.
+        seed: the run's seed; every step draws from its own stream, so a resumed run draws the same.
+    """
+
+    requires: str | None = None
+    """The stage whose weights this one starts from."""
+
+    def __init__(self, model: Restorer, learning_rate: float, warmup_steps: int, seed: int) -> None:
+        super().__init__()
+        self.model = model
+        self.learning_rate = learning_rate
+        self.warmup_steps = warmup_steps
+        self.seed = seed
+
+    @abstractmethod
+    def losses(self, batch: ClipBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The scalar to minimise and the numbers to log."""
+
+    def on_train_batch_start(self, batch: ClipBatch, batch_idx: int) -> None:
+        """Give the step its own random stream."""
+        torch.manual_seed(derive_seed(self.seed, "step", self.global_step))
+
+    def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
+        """One step on one batch."""
+        loss, values = self.losses(batch)
+        self._log("train", loss, values, len(batch.keys))
+        return loss
+
+    def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
+        """The same numbers on held-out clips."""
+        loss, values = self.losses(batch)
+        self._log("held_out", loss, values, len(batch.keys))
+
+    def _log(self, part: str, loss: Tensor, values: dict[str, Tensor], size: int) -> None:
+        numbers = {"loss": loss, **values}
+        self.log_dict({f"{part}/{name}": value for name, value in numbers.items()}, batch_size=size)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW with β = (0.9, 0.95), as DOVE trains its transformer, and the schedule."""
+        trainable = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.AdamW(trainable, lr=self.learning_rate, betas=(0.9, 0.95), weight_decay=1e-4)
+        total = int(self.trainer.max_steps)
+
+        def factor(step: int) -> float:
+            if step < self.warmup_steps:
+                return (step + 1) / self.warmup_steps
+            return 0.5 * (1 + cos(pi * (step - self.warmup_steps) / max(1, total - self.warmup_steps)))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def transfer_batch_to_device(self, batch: ClipBatch, device: torch.device, dataloader_idx: int) -> ClipBatch:
+        """Move both sides of the batch."""
+        return ClipBatch(batch.clean.to(device), batch.degraded.to(device), batch.keys)

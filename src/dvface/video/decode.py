@@ -1,0 +1,136 @@
+"""Clips out of encoded videos in memory, as training reads them from shards.
+
+Both readers use FFmpeg's default colour conversion, so they give the same pixels (measured: equal, 0 of 255,
+on H.264 4:2:0 with B-frames and on `write.LOSSLESS`). On 4:2:0 that default darkens by about one level; on
+4:4:4, what lossless shards hold, it is exact to rounding.
+"""
+
+import io
+from functools import cached_property
+from importlib.util import find_spec
+from itertools import islice
+from typing import Any, Protocol
+
+import av
+import numpy as np
+
+DECORD_LEAST_WIDTH = 32
+
+
+class ClipReader(Protocol):
+    """Random access to the frames of one encoded video."""
+
+    def __len__(self) -> int:
+        """How many frames the data holds: counted, not what the container promises."""
+        ...
+
+    def read(self, start: int, frames: int) -> np.ndarray:
+        """(T, H, W, 3) uint8 RGB: ``frames`` frames from ``start``; ValueError where there are fewer."""
+        ...
+
+
+def _open(data: bytes) -> Any:
+    try:
+        return av.open(io.BytesIO(data))
+    except av.FFmpegError as error:
+        raise ValueError(f"the data is no whole video ({error.strerror})") from error
+
+
+def count_frames(data: bytes) -> int:
+    """Coded frames that lie in ``data``; walks the container without decoding (about 2 ms for 120 frames).
+
+    Raises:
+        ValueError: the data is no video, or damaged or cut short within a frame.
+    """
+    with _open(data) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size and not packet.is_discard]
+    if any(packet.is_corrupt for packet in packets):
+        raise ValueError(f"the video data is damaged or cut short among its {len(packets)} frames")
+    return len(packets)
+
+
+def _check_range(start: int, frames: int, available: int) -> None:
+    if start < 0 or frames < 1:
+        raise ValueError(f"a clip needs start >= 0 and frames >= 1, got start {start} and frames {frames}")
+    if start + frames > available:
+        raise ValueError(f"wanted {frames} frames from {start}, the video has {available} in all")
+
+
+class DecordReader:
+    """Reads through decord, which seeks exactly and fast.
+
+    decord must not be opened before a process forks, so it opens at the first read, in the worker that uses
+    it. It may loop forever on frames that a container promises and lacks (dmlc/decord#373), so every range is
+    checked against a count of the frames that are there. It fails on most frames narrower than 25 pixels.
+
+    Args:
+        data: the whole encoded video.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    @cached_property
+    def _length(self) -> int:
+        return count_frames(self._data)
+
+    @cached_property
+    def _reader(self) -> Any:
+        import decord
+
+        try:
+            return decord.VideoReader(io.BytesIO(self._data), num_threads=1)
+        except decord.DECORDError as error:
+            raise ValueError("the video data is damaged or cut short: decord cannot open it") from error
+
+    def __len__(self) -> int:
+        return self._length
+
+    def read(self, start: int, frames: int) -> np.ndarray:
+        """See `ClipReader.read`."""
+        _check_range(start, frames, len(self))
+        return self._reader.get_batch(range(start, start + frames)).asnumpy()
+
+
+class PyAVReader:
+    """Reads through PyAV: every codec and platform, but decodes from the first frame on.
+
+    Args:
+        data: the whole encoded video.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    @cached_property
+    def _length(self) -> int:
+        return count_frames(self._data)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def read(self, start: int, frames: int) -> np.ndarray:
+        """See `ClipReader.read`."""
+        _check_range(start, frames, len(self))
+        with _open(self._data) as container:
+            container.streams.video[0].codec_context.thread_count = 1
+            wanted = islice(container.decode(video=0), start, start + frames)
+            clip = [frame.to_ndarray(format="rgb24") for frame in wanted]
+        _check_range(start, frames, start + len(clip))
+        return np.stack(clip)
+
+
+def open_clip(data: bytes) -> ClipReader:
+    """The reader for this video: decord where installed (Linux on x86-64) and able to read it, else PyAV."""
+    with _open(data) as container:
+        wide = container.streams.video[0].width >= DECORD_LEAST_WIDTH
+    return DecordReader(data) if wide and find_spec("decord") else PyAVReader(data)
+
+
+def decode_clip(data: bytes, start: int, frames: int) -> np.ndarray:
+    """(T, H, W, 3) uint8 RGB: ``frames`` frames from frame ``start`` of the encoded video ``data``.
+
+    Raises:
+        ValueError: the video has fewer frames (the message gives both numbers) or is damaged.
+    """
+    return open_clip(data).read(start, frames)

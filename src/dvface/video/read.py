@@ -1,0 +1,130 @@
+"""Read a video file, or a folder of numbered frames, as RGB arrays."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from PIL import Image
+
+from dvface.errors import UserError
+from dvface.video.colour import picture_stream, to_rgb
+
+FRAME_SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+@contextmanager
+def open_video(path: str | Path) -> Iterator[tuple[Any, Any]]:
+    """Yield the opened container and its picture stream.
+
+    Raises:
+        UserError: the file is missing, is a folder, is no video or has no video stream.
+    """
+    if not Path(path).exists():
+        raise UserError(f"video {path} does not exist; correct the path")
+    if Path(path).is_dir():
+        raise UserError(f"{path} is a folder; give one video file")
+    try:
+        container = av.open(str(path))
+    except av.FFmpegError as error:
+        raise UserError(
+            f"{path} cannot be opened as a video ({error.strerror}); give a whole video"
+        ) from error
+    with container:
+        yield container, picture_stream(container, str(path))
+
+
+def upright_frames(container: Any, stream: Any, name: str) -> Iterator[np.ndarray]:
+    """Every frame as `colour.to_rgb` gives it; ``name`` is the file to blame.
+
+    A video cut exactly between two frames reads as the shorter video that it is.
+
+    Raises:
+        UserError: a frame cannot be decoded, or there is none.
+    """
+    decoded = 0
+    try:
+        for packet in container.demux(stream):
+            # A decoder with several threads swallows the error that a broken packet should raise.
+            if packet.is_corrupt:
+                raise UserError(f"{name} is damaged or cut short near frame {decoded}; give a whole video")
+            for frame in packet.decode():
+                yield to_rgb(frame)
+                decoded += 1
+    except av.FFmpegError as error:
+        raise UserError(
+            f"{name} cannot be decoded after frame {decoded} ({error.strerror}); give a whole video"
+        ) from error
+    if not decoded:
+        raise UserError(f"{name} has no frames; give a video with at least one")
+
+
+def frame_files(folder: str | Path) -> list[Path]:
+    """The folder's png and jpg files in natural order: ``frame2`` before ``frame10``."""
+
+    def natural(path: Path) -> list[tuple[int, str]]:
+        return [
+            (int(part or 0), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", path.name)
+        ]
+
+    return sorted(
+        (path for path in Path(folder).iterdir() if path.suffix.lower() in FRAME_SUFFIXES), key=natural
+    )
+
+
+def _frames_of_folder(folder: Path) -> Iterator[np.ndarray]:
+    files = frame_files(folder)
+    if not files:
+        raise UserError(f"folder {folder} holds no png or jpg frames; give a video or a folder of frames")
+    for path in files:
+        try:
+            with Image.open(path) as image:
+                yield np.asarray(image.convert("RGB"))
+        except OSError as error:
+            raise UserError(f"frame {path} is no readable picture; replace or remove it") from error
+
+
+def _frames_of_video(path: str | Path) -> Iterator[np.ndarray]:
+    with open_video(path) as (container, stream):
+        stream.thread_type = "AUTO"
+        yield from upright_frames(container, stream, str(path))
+
+
+def read_frames(path: str | Path) -> Iterator[np.ndarray]:
+    """The frames of a video file or of a folder of png/jpg frames, one at a time: (H, W, 3) uint8 RGB.
+
+    The container's rotation is applied.
+
+    Raises:
+        UserError: the file is missing, no video, damaged, cut short or empty, or its frames change size.
+    """
+    frames = _frames_of_folder(Path(path)) if Path(path).is_dir() else _frames_of_video(path)
+    shape = None
+    for number, frame in enumerate(frames):
+        shape = shape or frame.shape
+        if frame.shape != shape:
+            raise UserError(
+                f"{path} changes size at frame {number}; give a video whose frames are all of one size"
+            )
+        yield frame
+
+
+def read_video(path: str | Path, start: int = 0, stop: int | None = None) -> np.ndarray:
+    """Frames ``start`` to ``stop`` (exclusive; to the end by default) at once: (T, H, W, 3) uint8 RGB.
+
+    Args:
+        path: a video file or a folder of png/jpg frames.
+        start: first frame, counted from 0.
+        stop: the frame after the last, or None for the rest. A video that ends earlier gives what it has.
+
+    Raises:
+        UserError: as `read_frames`, or no frame lies in the range.
+    """
+    frames = list(islice(read_frames(path), start, stop))
+    if not frames:
+        raise UserError(f"{path} has no frame in the range {start} to {stop}; give a range within the video")
+    return np.stack(frames)

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import distributed, multiprocessing
+
+from dvface.metrics.flicker import FrameDifferenceError
+from dvface.metrics.identity import IdentitySimilarity
+from dvface.metrics.perceptual import PerceptualDistance
+from dvface.metrics.psnr import PSNR
+from dvface.metrics.ssim import SSIM
+from dvface.metrics.suite import MetricSuite
+from dvface.metrics.warping import WarpingError
+from dvface.perception.faces import DlibFaces
+from dvface.perception.optical_flow import DISFlow
+from dvface.perception.perceptual import ShiftTolerantLPIPS
+from dvface.weights import PackagedFile
+
+EVERY_MEASURE = {
+    "psnr": PSNR,
+    "ssim": SSIM,
+    "stlpips_alex": lambda: PerceptualDistance(ShiftTolerantLPIPS("alex"), "stlpips_alex"),
+    "ewarp_dis": lambda: WarpingError(DISFlow()),
+    "ids_dlib": lambda: IdentitySimilarity(DlibFaces()),
+    "frame_difference": FrameDifferenceError,
+}
+
+
+def clips():
+    """Restored and clean, (4, 3, 2, 120, 120); the third clip shows no face."""
+    path = PackagedFile("scikit-image", "skimage/data/astronaut.png").locate()
+    picture = torch.from_numpy(np.array(Image.open(path))).permute(2, 0, 1).float() / 127.5 - 1
+    clean = picture[None, :, None, 60:180, 160:280].repeat(4, 1, 2, 1, 1)
+    clean[2] = clean[2].flip(2) * 0.1
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    return clean + torch.tensor([0.05, 0.1, 0.2, 0.3]).view(4, 1, 1, 1, 1) * noise, clean
+
+
+def measure(suite, restored, clean):
+    suite.reset()
+    for clip in range(len(restored)):
+        suite.update(restored[clip : clip + 1], clean[clip : clip + 1])
+    return suite.compute(), suite.skipped, suite.left_out
+
+
+def one_process(rank, folder):
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    restored, clean = clips()
+    suite = MetricSuite(EVERY_MEASURE)
+    uneven = (slice(0, 3), slice(3, 4))[rank]
+    idle = (slice(0, 4), slice(0, 0))[rank]
+    answers = [measure(suite, restored[part], clean[part]) for part in (uneven, idle)]
+    torch.save(answers, f"{folder}/{rank}.pt")
+    distributed.destroy_process_group()
+
+
+def test_two_processes_give_what_one_gives_on_all_clips(tmp_path):
+    expected, skipped, _ = measure(MetricSuite(EVERY_MEASURE), *clips())
+    assert expected.keys() == EVERY_MEASURE.keys()
+    assert skipped == {"ids_dlib": 1}
+    multiprocessing.spawn(one_process, args=(tmp_path,), nprocs=2)
+    for rank in range(2):
+        for means, left_out_of_mean, left_out in torch.load(tmp_path / f"{rank}.pt", weights_only=True):
+            assert means == pytest.approx(expected, rel=1e-5)
+            assert left_out_of_mean == skipped
+            assert left_out == {}
