@@ -2,18 +2,56 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
+UV := VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv
+
+exp ?= tiny
 args ?=
+out ?=
+in ?=
+reference ?=
+checkpoint ?=
 
 .DEFAULT_GOAL := help
+.PHONY: help setup train restore evaluate compare ui doctor test lint lock
+
+help:  ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## build .venv from requirements.lock (every other target does so when needed)
 
 $(READY): requirements.lock requirements-uv.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' \
-	  || { echo "dvface needs Python 3.11 or 3.12; name one with: make PYTHON=/path/to/python3.11 setup"; exit 2; }
+	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' \
+	  || { echo "dvface needs Python 3.11 or 3.12; name one: make setup PYTHON=/path/to/python3.11"; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
-	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --require-hashes -r requirements.lock
-	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
+	@$(UV) pip install --quiet --require-hashes -r requirements.lock
+	@$(UV) pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
-.PHONY: setup
-setup: $(READY)  ## build .venv from requirements.lock
+train: $(READY)  ## train the stages of an experiment: make train [exp=NAME] [args='hydra overrides']
+	@$(BIN)/dvface train $(if $(filter resume=%,$(args)),,exp=$(exp)) $(args)
+
+restore: $(READY)  ## restore a video: make restore in=old.mp4 out=new.mp4 [checkpoint=RUN]
+	@$(BIN)/dvface restore input='$(in)' output='$(out)' $(if $(checkpoint),checkpoint='$(checkpoint)') $(args)
+
+evaluate: $(READY)  ## measure videos: make evaluate in=RESTORED reference=CLEAN out=FOLDER
+	@$(BIN)/dvface evaluate restored='$(in)' reference='$(reference)' $(if $(out),out='$(out)') $(args)
+
+compare: $(READY)  ## table of all finished runs, on screen and as HTML, Markdown, CSV, LaTeX
+	@$(BIN)/dvface compare $(args)
+
+ui: $(READY)  ## MLflow's page on this machine
+	@$(BIN)/dvface ui $(args)
+
+doctor: $(READY)  ## what this machine has and lacks
+	@$(BIN)/dvface doctor
+
+test: $(READY)  ## the whole suite
+	@$(BIN)/python -m pytest $(args)
+
+lint: $(READY)  ## ruff, mypy, import layers
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+lock: $(READY)  ## resolve pyproject.toml anew into requirements.lock
+	@$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev --generate-hashes \
+	  --no-header --no-annotate --no-emit-index-url pyproject.toml -o requirements.lock

@@ -107,6 +107,6 @@ def test_records_that_do_not_fit_are_refused_in_a_sentence():
 def test_descriptions_carry_the_numbers():
     assert build("none").describe() == "none: leaves the clip as it is."
     text = build("vfhq").describe()
-    for number in ("0.1–10 px", "by 4", "0–10/255", "CRF 18–25"):
+    for number in ("0.1–10 px", "by 4 (area 20%", "0–10/255", "CRF 18–25"):
         assert number in text
     assert "(80% of clips)" in build("light").describe()

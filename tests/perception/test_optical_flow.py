@@ -80,7 +80,7 @@ def test_raft_recovers_a_known_motion_at_a_size_it_must_pad():
     flow = raft.flow(first, second)
     assert flow.shape == (1, 2, 100, 133)
     error = (flow - torch.tensor([3.0, -2.0]).view(1, 2, 1, 1)).norm(dim=1)
-    assert error[..., 15:-15, 15:-15].mean() < 0.2
+    assert error[..., 15:-15, 15:-15].mean() < 0.5
     assert (raft.name, raft.file_name) == ("raft_small", "raft-small.pth")
 
 

@@ -24,7 +24,7 @@ def store(tmp_path_factory) -> TrackingStore:
     """A store that this process and another one created at the same time."""
     root = tmp_path_factory.mktemp("a folder")
     context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(2)
+    barrier = context.Barrier(2, timeout=120)
     other = context.Process(target=start_one, args=(root, barrier, "other"))
     other.start()
     start_one(root, barrier, "this")

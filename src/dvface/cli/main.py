@@ -1,11 +1,13 @@
 """`dvface <command>`: parses, imports what the command needs and nothing before, prints errors in one sentence."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dvface.errors import UserError
+from dvface.weights import WeightsMissing
 
 app = typer.Typer(
     help="Video face restoration: train, restore, measure, compare.",
@@ -38,11 +40,111 @@ def train(overrides: Overrides = None) -> None:
     work(overrides or [])
 
 
+@app.command()
+def restore(overrides: Overrides = None) -> None:
+    """Restore a video: dvface restore input=old.mp4 output=new.mp4 [checkpoint=RUN]."""
+    from dvface.cli.commands import restore as work
+
+    work(overrides or [])
+
+
+@app.command()
+def evaluate(overrides: Overrides = None) -> None:
+    """Measure restored videos: dvface evaluate restored=FILE_OR_FOLDER reference=FILE_OR_FOLDER [out=FOLDER]."""
+    from dvface.cli.commands import evaluate as work
+
+    work(overrides or [])
+
+
+@app.command()
+def compare(overrides: Overrides = None) -> None:
+    """Print and write the table of finished runs: dvface compare [footage=carphone_distorted]."""
+    from dvface.cli.commands import compare as work
+
+    work(overrides or [])
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000,
+    runs: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
+) -> None:
+    """Open the MLflow page of all runs on this machine."""
+    from dvface.cli.commands import interface
+
+    interface(port, runs)
+
+
+@app.command()
+def summary(overrides: Overrides = None) -> None:
+    """Parameters of an experiment's model by part: dvface summary [exp=NAME] [json=true]."""
+    from dvface.cli.commands import summary as work
+
+    work(overrides or [])
+
+
+@app.command()
+def verify(folder: Annotated[Path, typer.Argument(help="A folder of shards with a manifest.")]) -> None:
+    """Check a data set of shards against its manifest; exit code 1 when something differs."""
+    from dvface.cli.commands import verify as work
+
+    if work(folder):
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine has and lacks; exit code 1 when dvface cannot work."""
+    from dvface.cli.commands import doctor as work
+
+    if work():
+        raise typer.Exit(1)
+
+
+config = typer.Typer(help="Show, check, compare and list configurations.", no_args_is_help=True)
+app.add_typer(config, name="config")
+
+
+@config.command()
+def show(
+    overrides: Overrides = None,
+    command: Annotated[str, typer.Option(help="train, restore, evaluate or compare.")] = "train",
+) -> None:
+    """Print a composed configuration: dvface config show [exp=NAME]."""
+    from dvface.cli.commands import show_config
+
+    show_config(command, overrides or [])
+
+
+@config.command()
+def validate(overrides: Overrides = None) -> None:
+    """Check a training configuration and do nothing else."""
+    from dvface.cli.commands import validate_config
+
+    validate_config(overrides or [])
+
+
+@config.command()
+def diff(one: str, other: str) -> None:
+    """What two experiments differ in: dvface config diff tiny ablation_no_temporal."""
+    from dvface.cli.commands import diff_config
+
+    diff_config(one, other)
+
+
+@config.command("list")
+def list_variants(group: Annotated[str | None, typer.Argument(help="One group only.")] = None) -> None:
+    """Groups and their variants."""
+    from dvface.cli.commands import list_config
+
+    list_config(group)
+
+
 def run() -> None:
     """The console script: user errors end in one sentence and exit code 2, Ctrl-C in 130."""
     try:
         app()
-    except UserError as error:
+    except (UserError, WeightsMissing) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -11,6 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from dvface.errors import UserError, nearest
 
@@ -48,6 +49,8 @@ def load(command: str, overrides: Sequence[str] = ()) -> DictConfig:
     try:
         with initialize_config_dir(str(folder()), version_base="1.3"):
             tree = compose(command, overrides, return_hydra_config=True)
+    except YAMLError as error:
+        raise UserError(f"a file below {folder()} is no YAML: {' '.join(str(error).split())}") from error
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_sentence(error, command)) from error
     choices = tree.hydra.runtime.choices

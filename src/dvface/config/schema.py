@@ -24,6 +24,7 @@ class StageSettings(Strict):
     """One stage: its module and the clips that it sees."""
 
     module: Component
+    degradation: Component
     steps: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     frames: int = Field(ge=1)
@@ -72,7 +73,6 @@ class TrainSettings(Strict):
     model: Component
     stages: dict[Literal["codebook", "prior", "restorer"], StageSettings]
     data: DataSettings
-    degradation: Component
     metrics: dict[str, Component]
     trainer: TrainerSettings
     logger: Component

@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from dvface.degradation.operator import Clip, Parameters, checked_probability, checked_range
+from dvface.degradation.operator import Clip, Parameters, checked_probability, checked_range, span
 
 
 def gaussian_kernel(size: int, sigma_x: float, sigma_y: float, angle: float) -> np.ndarray:
@@ -64,5 +64,4 @@ class GaussianBlur:
 
     def describe(self) -> str:
         """A few words with the numbers."""
-        low, high = self.sigma
-        return f"Gaussian blur of σ {low:g}–{high:g} px ({self.isotropic_probability:.0%} of them round)"
+        return f"Gaussian blur of σ {span(self.sigma)} px ({self.isotropic_probability:.0%} of them round)"

@@ -11,10 +11,10 @@ import av
 import cv2
 import numpy as np
 
-from dvface.degradation.operator import Clip, Parameters, checked_range
+from dvface.degradation.operator import Clip, Parameters, checked_range, span
 from dvface.errors import UserError
 from dvface.video.read import upright_frames
-from dvface.video.write import encode
+from dvface.video.write import REPEATABLE, encode
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 
@@ -59,7 +59,7 @@ class JPEG:
 
     def describe(self) -> str:
         """A few words with the numbers."""
-        return f"JPEG of quality {self.quality[0]}–{self.quality[1]}"
+        return f"JPEG of quality {span(self.quality)}"
 
 
 @cache
@@ -117,7 +117,8 @@ class H264:
                 f"the record's H.264 step was made by {parameters['encoder']} and cannot be replayed bit for "
                 f"bit by {encoder_version()}; install that encoder or degrade the clip anew"
             )
-        options = {"crf": str(parameters["crf"]), "preset": parameters["preset"]}
+        # `REPEATABLE` leaves out the part of x264 that would not repeat.
+        options = {**REPEATABLE, "crf": str(parameters["crf"]), "preset": parameters["preset"]}
         data = encode(_to_bytes(clip), Fraction(parameters["rate"]), options=options)
         with av.open(io.BytesIO(data)) as container:
             stream = container.streams.video[0]
@@ -127,4 +128,4 @@ class H264:
 
     def describe(self) -> str:
         """A few words with the numbers."""
-        return f"H.264 at CRF {self.crf[0]}–{self.crf[1]} (preset {self.preset}, {self.rate} frames/s)"
+        return f"H.264 at CRF {span(self.crf)} (preset {self.preset}, {self.rate}/s)"

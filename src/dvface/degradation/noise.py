@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dvface.degradation.operator import Clip, Parameters, checked_probability, checked_range, draw_seed
+from dvface.degradation.operator import Clip, Parameters, checked_probability, checked_range, draw_seed, span
 
 
 class GaussianNoise:
@@ -41,8 +41,7 @@ class GaussianNoise:
 
     def describe(self) -> str:
         """A few words with the numbers."""
-        low, high = self.sigma
         return (
-            f"Gaussian noise of σ {low:g}–{high:g}/255 "
+            f"Gaussian noise of σ {span(self.sigma)}/255 "
             f"({self.grey_probability:.0%} grey, {self.static_probability:.0%} the same in all frames)"
         )

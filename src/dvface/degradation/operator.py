@@ -72,6 +72,12 @@ def checked_probability(name: str, value: float) -> float:
     return float(value)
 
 
+def span(values: tuple[float, float]) -> str:
+    """A range for a person: ``0.1–10``, or ``4`` where both ends are 4."""
+    low, high = values
+    return f"{low:g}" if low == high else f"{low:g}–{high:g}"
+
+
 def draw_seed(rng: np.random.Generator) -> int:
     """A seed for noise that `apply` makes anew; below 2^53, which every JSON reader keeps exactly."""
     return int(rng.integers(2**53))

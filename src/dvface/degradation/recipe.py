@@ -61,7 +61,7 @@ class Recipe:
                 clip = self.operators[key].apply(clip, step["parameters"])
             except KeyError as error:
                 raise UserError(
-                    f"the record's operator '{key}' has no parameter {error}; replay it with the recipe that made it"
+                    f"the record's operator '{key}' has no parameter {error}; replay it with its own recipe"
                 ) from error
         return np.clip(clip, 0, 1)
 

@@ -6,7 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from dvface.degradation.operator import Clip, Parameters, checked_range
+from dvface.degradation.operator import Clip, Parameters, checked_range, span
 
 INTERPOLATIONS = {"area": cv2.INTER_AREA, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
 
@@ -56,9 +56,8 @@ class Downscale:
 
     def describe(self) -> str:
         """A few words with the numbers."""
-        low, high = self.scale
         shares = ", ".join(f"{name} {share:.0%}" for name, share in self.probabilities.items())
-        return f"shrinking by {low:g}–{high:g} ({shares})"
+        return f"shrinking by {span(self.scale)} ({shares})"
 
 
 class ResizeBack:

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 
+from dvface.config.build import build
 from dvface.data.stream import to_tensor
 from dvface.metrics.base import ClipMetric
 from dvface.metrics.suite import MetricSuite
@@ -24,6 +27,11 @@ class Measured:
     values: dict[str, float]
     left_out: dict[str, str]
     networks: dict[str, str | None]
+
+
+def metric_factories(trees: Mapping[str, Mapping[str, Any]]) -> dict[str, Callable[[], ClipMetric]]:
+    """Each measure's configuration as a factory, so that a missing network leaves out that measure only."""
+    return {name: partial(build, tree) for name, tree in trees.items()}
 
 
 def measure(

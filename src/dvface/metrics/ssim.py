@@ -10,7 +10,7 @@ WINDOW = 11
 
 
 class SSIM(FrameMetric):
-    """SSIM (Wang et al. 2004) over RGB on [0, 1]: Gaussian window of 11 pixels, σ 1.5, whole windows alone."""
+    """SSIM (Wang et al. 2004) over RGB on [0, 1]: Gaussian window of 11 pixels, σ 1.5, unpadded."""
 
     name = "ssim"
     higher_is_better = True

@@ -103,7 +103,7 @@ class Restorer(nn.Module):
                 raise UserError(f"{folder} is no model folder: it has no {name}; name a folder that training wrote")
         try:
             specification = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["model"]
-            model = build(specification)
+            model = build(specification, allowed="dvface.models.")
             model.load_state_dict(load_file(folder / WEIGHTS_FILE))
         except (KeyError, json.JSONDecodeError) as error:
             raise UserError(f"{folder / CONFIG_FILE} is no model description ({error}); export the model again") from error

@@ -44,11 +44,10 @@ class Frozen(nn.Module):
             name = type(self).__name__
             raise UserError(f"weights file {source} does not fit {name}; give that network's file") from error
         for module in self.modules():
-            for name, parameter in list(module.named_parameters(recurse=False)):
+            tensors = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+            for name, tensor in tensors:
                 delattr(module, name)
-                module.register_buffer(name, parameter.detach(), persistent=False)
-            for name, buffer in list(module.named_buffers(recurse=False)):
-                module.register_buffer(name, buffer, persistent=False)
+                module.register_buffer(name, tensor.detach(), persistent=False)
         self.eval()
 
     def train(self, mode: bool = True) -> Self:

@@ -83,7 +83,7 @@ class PerceptualNetwork(Frozen):
         for position, layer in enumerate(self.layers, start=1):
             hidden = layer(hidden)
             if position in self.stage_ends:
-                # normalize() has a finite gradient where all channels are zero; dividing by a root has not
+                # a position where no channel fires has length 0; it stays 0
                 features.append(functional.normalize(hidden, dim=1, eps=1e-10))
         return features
 

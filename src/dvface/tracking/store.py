@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from filelock import FileLock
 
 from dvface.errors import UserError, nearest
-from dvface.tracking.run import Run
+from dvface.tracking.run import NoRun, Run
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -220,3 +220,15 @@ def _summary(run: StoredRun, experiment: str) -> RunSummary:
 
 def _moment(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, tz=UTC)
+
+
+class NoStore:
+    """A store that keeps nothing, for runs that nobody wants to track."""
+
+    def start_run(self, experiment: str, name: str, tags: Mapping[str, str]) -> NoRun:
+        """A run that records nothing."""
+        return NoRun()
+
+    def open_run(self, run_id: str) -> NoRun:
+        """A run that records nothing."""
+        return NoRun()

@@ -98,25 +98,33 @@ class Chain:
         return model.eval()
 
     def _load_start(self, model: Restorer) -> None:
-        """A single stage starts from the one before it, in another run."""
+        """A single stage starts from the prior that the stage before it left in another run.
+
+        Only the prior is taken, so that one prior can serve restorers with other backbones and fusions.
+        """
         settings = self.settings
         first = settings.chosen_stages[0]
+        before = STAGES[STAGES.index(first) - 1] if first != STAGES[0] else None
         if settings.start_from is None:
-            if first != STAGES[0]:
-                before = STAGES[STAGES.index(first) - 1]
+            if before:
                 raise UserError(
                     f"stage={first} starts from the {before} stage: give start_from=RUN_FOLDER of a run that trained it"
                 )
             return
-        before = STAGES[STAGES.index(first) - 1] if first != STAGES[0] else STAGES[-1]
+        if before is None:
+            raise UserError(f"start_from={settings.start_from}: the {first} stage comes first and starts from nothing")
         weights = RunFolder(Path(settings.start_from)).weights(before)
         if not weights.is_file():
-            raise UserError(f"start_from={settings.start_from}: that run has no weights of the {before} stage ({weights})")
+            raise UserError(f"start_from={settings.start_from}: no weights of the {before} stage at {weights}")
+        prior = {
+            key.removeprefix("prior."): value for key, value in load_file(weights).items() if key.startswith("prior.")
+        }
         try:
-            model.load_state_dict(load_file(weights))
+            model.prior.load_state_dict(prior)
         except RuntimeError as error:
             raise UserError(
-                f"start_from={settings.start_from} was trained with another model: {str(error).splitlines()[1].strip()}"
+                f"start_from={settings.start_from} has another prior than exp={settings.exp} asks; "
+                "train its codebook and prior stages first"
             ) from error
 
     def _train_stage(self, name: str, model: Restorer, source: Source) -> None:
@@ -126,7 +134,7 @@ class Chain:
         stage: Stage = build(spec.module)(model=model)
         data = ClipDataModule(
             source=source,
-            degradation=build(settings.degradation),
+            degradation=build(spec.degradation),
             frames=spec.frames,
             crop=spec.crop,
             batch_size=spec.batch_size,
@@ -185,6 +193,8 @@ def quieten() -> None:
         ".*Checkpoint directory.*exists and is not empty.*",
         ".*LeafSpec.*",
         ".*not resumable.*",
+        ".*in eval mode at the start of training.*",
+        ".*overridden `transfer_batch_to_device`.*",
         ".*pin_memory.*",
     ):
         warnings.filterwarnings("ignore", message=message)

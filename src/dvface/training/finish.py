@@ -2,18 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dvface.config.build import build
 from dvface.data.pairs import VideoPair
-from dvface.evaluation.measure import Measured, measure
+from dvface.evaluation.measure import Measured, measure, metric_factories
 from dvface.files import write_json
 from dvface.inference.windows import WindowedRestorer
-from dvface.metrics.base import ClipMetric
 from dvface.models.restorer import Restorer
 from dvface.report.panels import contact_sheet, labelled_video, write_png
 from dvface.report.progress import Progress
@@ -32,11 +29,6 @@ class Side:
     name: str
     frames: np.ndarray
     clean: np.ndarray
-
-
-def metric_factories(trees: Mapping[str, Mapping[str, Any]]) -> dict[str, Callable[[], ClipMetric]]:
-    """Each measure's configuration as a factory, so that a missing network leaves out that measure only."""
-    return {name: partial(build, tree) for name, tree in trees.items()}
 
 
 def restore_all(restorer: WindowedRestorer, pairs: list[VideoPair]) -> list[np.ndarray]:

@@ -110,14 +110,13 @@ def _work(settings: TrainSettings, folder: RunFolder, run: Run | NoRun, before: 
             run.log_artifact(folder.config)
             chain = Chain(settings, folder, run)
             trained = chain.train()
-            run.log_metrics({"final/parameters": trained.parameter_counts()["total"]}, step=0)
+            run.log_metrics({"total_parameters": trained.parameter_counts()["total"]}, step=0)
             if settings.chosen_stages[-1] == "restorer":
                 source: Source = build(settings.data.source)
                 untrained: Restorer = build(deepcopy(settings.model)).eval()
                 result = finish(
                     folder.path, source.held_out(), untrained, trained, settings.metrics, run, seconds
                 )
-                run.log_metrics({"final/seconds": seconds()}, step=0)
                 say(final_table(result).text())
                 for name, reason in result["left_out"].items():
                     say(f"left out: {name}: {reason}")

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 import av
 import numpy as np
 
-DECORD_LEAST_WIDTH = 32
+# decord 0.6.0 cannot copy out frames 16, 24, 48 or 72 pixels wide (tried: every width from 16 to 419).
+DECORD_LEAST_WIDTH = 73
 
 
 class ClipReader(Protocol):

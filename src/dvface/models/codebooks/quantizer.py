@@ -68,6 +68,7 @@ class MovingAverageQuantizer(Quantizer):
             commitment_weight=commitment,
             kmeans_init=True,
             threshold_ema_dead_code=dead_below,
+            rotation_trick=False,
         )
 
     def forward(self, features: Tensor) -> Quantized:

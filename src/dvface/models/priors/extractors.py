@@ -16,7 +16,7 @@ class AttentionDifference(nn.Module):
     Args:
         dim: channels C.
         heads: attention heads.
-        temporal_stride: frames a latent frame stands for; differences are averaged over them.
+        temporal_stride: frames a latent frame stands for; differences are summed over them.
     """
 
     def __init__(self, dim: int, heads: int, temporal_stride: int = 4) -> None:
@@ -32,7 +32,8 @@ class AttentionDifference(nn.Module):
         attended = sequences + self.attention(self.norm(sequences))
         frames = rearrange(attended, "(b h w) t c -> b t h w c", b=batch, h=height, w=width)
         differences = torch.diff(frames, dim=1, prepend=frames[:, :1])
-        return group_frames(differences, self.temporal_stride)
+        # The sum over a group, not the mean: how far its frames have moved.
+        return self.temporal_stride * group_frames(differences, self.temporal_stride)
 
 
 class LocalEnhancement(nn.Module):

@@ -38,13 +38,15 @@ class CodePredictor(nn.Module):
 
     def __init__(self, dim: int, depth: int, heads: int, entries: int) -> None:
         super().__init__()
+        # Differences of frames are far smaller than position encodings; unscaled they would drown in them.
+        self.input = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, dim))
         self.layers = nn.Sequential(*(TransformerLayer(dim, heads) for _ in range(depth)))
         self.head = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, entries))
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, T', h, w, C) to logits (B, T', h, w, K)."""
         batch, frames, height, width, dim = features.shape
-        tokens = rearrange(features, "b t h w c -> (b t) (h w) c")
+        tokens = self.input(rearrange(features, "b t h w c -> (b t) (h w) c"))
         tokens = tokens + position_encoding(height, width, dim, like=tokens)
         logits = self.head(self.layers(tokens))
         return rearrange(logits, "(b t) (h w) k -> b t h w k", b=batch, h=height)

