@@ -33,7 +33,11 @@ SMALLEST = [
     "refinement.channels=8",
     "refinement.blocks=1",
     "stages.codebook.module.decoder.channels=[8,8,8]",
-    *(f"stages.{stage}.{key}" for stage in ("codebook", "prior", "restorer") for key in ("batch_size=2", "crop=32", "frames=5")),
+    *(
+        f"stages.{stage}.{key}"
+        for stage in ("codebook", "prior", "restorer")
+        for key in ("batch_size=2", "crop=32", "frames=5")
+    ),
 ]
 """Overrides that make every part as small as it can be; the code paths are those of the full system."""
 
@@ -43,12 +47,14 @@ def _seeded() -> None:
     torch.manual_seed(0)
 
 
-@pytest.fixture()
+@pytest.fixture
 def smallest_settings() -> TrainSettings:
-    return check(resolve(load("train", [*SMALLEST, "prior.temporal.predictor.depth=1", "prior.spatial.predictor.depth=1"])))
+    return check(
+        resolve(load("train", [*SMALLEST, "prior.temporal.predictor.depth=1", "prior.spatial.predictor.depth=1"]))
+    )
 
 
-@pytest.fixture()
+@pytest.fixture
 def smallest_model(smallest_settings: TrainSettings) -> Restorer:
     return build(smallest_settings.model)
 

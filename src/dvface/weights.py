@@ -14,7 +14,7 @@ FOLDER_VARIABLE = "DVFACE_WEIGHTS"
 class WeightsMissing(Exception):
     """A pretrained file cannot be had; the message names it and says where it would have been looked for.
 
-    Not a `UserError`: a measure whose network is missing is left out and said so, it does not end the command.
+    Not a `UserError`: a measure whose network is missing is left out and said so; the command goes on.
     """
 
 

@@ -10,7 +10,7 @@ from dvface.data.shards import read_manifest
 from dvface.seeding import derive_generator
 
 
-@pytest.fixture()
+@pytest.fixture
 def footage(tmp_path: Path) -> EmbeddedFootage:
     return build(resolve(load("train", [f"runs={tmp_path}"]))["data"]["source"])
 
@@ -41,7 +41,12 @@ def test_preparing_twice_writes_once(footage: EmbeddedFootage) -> None:
 def test_other_settings_never_mix_with_these_shards(tmp_path: Path) -> None:
     folders = {
         build(resolve(load("train", [f"runs={tmp_path}", change]))["data"]["source"]).root
-        for change in ("seed=0", "seed=1", "data.source.stride=16", "degradation.operators.h264.probability=0.1")
+        for change in (
+            "seed=0",
+            "seed=1",
+            "data.source.stride=16",
+            "degradation.operators.h264.probability=0.1",
+        )
     }
     assert len(folders) == 4
 

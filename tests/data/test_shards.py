@@ -6,7 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dvface.data.shards import CLEAN, DEGRADED, Clip, read_manifest, read_samples, shard_paths, verify, write_shards
+from dvface.data.shards import (
+    CLEAN,
+    DEGRADED,
+    Clip,
+    read_manifest,
+    read_samples,
+    shard_paths,
+    verify,
+    write_shards,
+)
 from dvface.errors import UserError
 from dvface.video.decode import open_clip
 
@@ -19,7 +28,11 @@ def test_clips_come_back_from_shards(carphone: np.ndarray, tmp_path: Path) -> No
     ]
     write_shards(tmp_path, clips, clips_per_shard=1)
     one, two = read_samples(shard_paths(tmp_path))
-    for sample, part, frames in ((one, CLEAN, carphone[:9]), (one, DEGRADED, degraded), (two, CLEAN, clips[1].clean)):
+    for sample, part, frames in (
+        (one, CLEAN, carphone[:9]),
+        (one, DEGRADED, degraded),
+        (two, CLEAN, clips[1].clean),
+    ):
         reader = open_clip(sample[part])
         error = np.abs(reader.read(0, len(reader)).astype(int) - frames)
         assert error.max() <= 3

@@ -94,7 +94,9 @@ def test_fewer_shards_than_readers_are_refused_with_the_remedy(small_shards: Pat
         stream(small_shards, recipe, world_size=2, workers=2)
 
 
-@pytest.mark.parametrize(("changes", "words"), [({"frames": 13}, "9 frames, 13"), ({"crop": 64}, "64×48, a crop of 64")])
+@pytest.mark.parametrize(
+    ("changes", "words"), [({"frames": 13}, "9 frames, 13"), ({"crop": 64}, "64×48, a crop of 64")]
+)
 def test_clips_that_are_too_small_are_refused_by_name(small_shards: Path, recipe, changes, words: str) -> None:
     with pytest.raises(UserError, match=words):
         first(stream(small_shards, recipe, **changes), 1)

@@ -46,9 +46,7 @@ def psnr(one: np.ndarray, other: np.ndarray) -> float:
 
 @pytest.mark.parametrize("name", OPERATORS)
 @settings(max_examples=12, deadline=None)
-@given(
-    seed=st.integers(0, 2**40), frames=st.integers(1, 3), height=st.integers(1, 40), width=st.integers(1, 40)
-)
+@given(seed=st.integers(0, 2**40), frames=st.integers(1, 3), height=st.integers(1, 40), width=st.integers(1, 40))
 def test_a_record_that_went_through_json_replays_bit_for_bit(name, seed, frames, height, width):
     clip = random_clip(seed, frames, height, width)
     before = clip.copy()
@@ -137,9 +135,7 @@ def test_interpolations_differ_and_come_in_their_shares(footage: np.ndarray):
 def test_quality_falls_with_every_step_of_crf(footage: np.ndarray):
     h264 = H264([0, 51], "veryfast", 25)
     drawn = h264.draw(np.random.default_rng(0), footage.shape)
-    quality = [
-        psnr(h264.apply(footage, {**drawn, "crf": crf}), footage) for crf in (12, 18, 24, 30, 36, 42, 48)
-    ]
+    quality = [psnr(h264.apply(footage, {**drawn, "crf": crf}), footage) for crf in (12, 18, 24, 30, 36, 42, 48)]
     assert quality == sorted(quality, reverse=True)
     assert quality[0] > 38
     assert quality[-1] < 28

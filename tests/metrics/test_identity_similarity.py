@@ -34,9 +34,7 @@ def measure(metric, restored, clean):
 
 def test_a_face_is_itself_and_less_so_the_more_it_is_blurred(faces):
     clean, metric = portrait_clip(1), IdentitySimilarity(faces)
-    similarities = [
-        measure(metric, restored, clean) for restored in (clean, blurred(clean, 3), blurred(clean, 8))
-    ]
+    similarities = [measure(metric, restored, clean) for restored in (clean, blurred(clean, 3), blurred(clean, 8))]
     assert similarities[0] == pytest.approx(1, abs=1e-6)
     assert 0.99 > similarities[1] > similarities[2] > 0.5
 

@@ -26,7 +26,10 @@ def test_frames_are_grouped_first_alone_then_by_four() -> None:
 
 def test_the_prior_s_tokens_are_the_entries_that_it_predicts(smallest_model: Restorer) -> None:
     prior = smallest_model.eval().prior(torch.rand(2, 3, 9, 32, 48))
-    for side, branch in ((prior.spatial, smallest_model.prior.spatial), (prior.temporal, smallest_model.prior.temporal)):
+    for side, branch in (
+        (prior.spatial, smallest_model.prior.spatial),
+        (prior.temporal, smallest_model.prior.temporal),
+    ):
         assert side.tokens.shape == (2, 3, 4, 6, 16)
         assert side.logits.shape == (2, 3, 4, 6, 16)
         assert torch.equal(side.indices, side.logits.argmax(-1))

@@ -33,7 +33,9 @@ def test_trained_it_is_not(smallest_model: Restorer) -> None:
     assert (smallest_model.eval()(video) - video).abs().mean() > 1e-3
 
 
-def test_with_fusion_at_initialisation_the_backbone_equals_diffusers_bit_for_bit(smallest_model: Restorer) -> None:
+def test_with_fusion_at_initialisation_the_backbone_equals_diffusers_bit_for_bit(
+    smallest_model: Restorer,
+) -> None:
     backbone = smallest_model.backbone
     assert isinstance(backbone, WanBackbone)
     wan: WanTransformer3DModel = backbone.transformer
@@ -83,14 +85,20 @@ def test_a_model_description_cannot_name_foreign_code(
 def test_weights_of_another_size_are_refused_in_a_sentence(
     smallest_model: Restorer, smallest_settings: TrainSettings, tmp_path: Path
 ) -> None:
-    tree = {**smallest_settings.model, "refinement": {**smallest_settings.model["refinement"], "channels": 16}}
+    tree = {
+        **smallest_settings.model,
+        "refinement": {**smallest_settings.model["refinement"], "channels": 16},
+    }
     smallest_model.save_pretrained(tmp_path, tree)
     with pytest.raises(UserError, match="does not fit"):
         Restorer.from_pretrained(tmp_path)
 
 
 def test_latent_channels_that_disagree_are_refused_when_built(smallest_settings: TrainSettings) -> None:
-    tree = {**smallest_settings.model, "backbone": {**smallest_settings.model["backbone"], "latent_channels": 16}}
+    tree = {
+        **smallest_settings.model,
+        "backbone": {**smallest_settings.model["backbone"], "latent_channels": 16},
+    }
     with pytest.raises(UserError, match="768"):
         build(tree)
 

@@ -25,9 +25,7 @@ def patterns():
     return torch.stack((first, first)), torch.stack((second, 0.5 * first + 0.1 * second))
 
 
-@pytest.mark.parametrize(
-    ("network", "expected"), [("alex", [0.4179550, 0.0894217]), ("vgg", [0.4801024, 0.3219164])]
-)
+@pytest.mark.parametrize(("network", "expected"), [("alex", [0.4179550, 0.0894217]), ("vgg", [0.4801024, 0.3219164])])
 def test_shift_tolerant_distance_is_that_of_the_authors_package(network, expected):
     # the numbers come from stlpips-pytorch 0.0.2's own class, run once on the same frames
     distance = ShiftTolerantLPIPS(network, packaged(network))(*patterns())
@@ -38,9 +36,7 @@ def test_shift_tolerant_distance_is_that_of_the_authors_package(network, expecte
 def test_lpips_is_that_of_torchmetrics_on_the_same_backbone(network, tmp_path):
     torch.manual_seed(0)
     reference = _LPIPS(pretrained=True, net=network, pnet_rand=True)  # packaged heads, random backbone
-    backbone = {
-        re.sub(r"slice\d", "features", key): value for key, value in reference.net.state_dict().items()
-    }
+    backbone = {re.sub(r"slice\d", "features", key): value for key, value in reference.net.state_dict().items()}
     path = tmp_path / "backbone.pth"
     torch.save({**backbone, "classifier.1.weight": torch.zeros(1)}, path)
     ours = LPIPS(network, path)

@@ -59,9 +59,7 @@ def test_csv_keeps_full_precision_and_leaves_missing_cells_empty():
 
 
 def test_compared_cells_show_the_change_and_are_ranked_by_their_value():
-    table = Table(
-        [Column("psnr", "higher", ".1f")], [[Compared(30.0, 20.0)], [Compared(31.5, 32.0)], [30.5], [None]]
-    )
+    table = Table([Column("psnr", "higher", ".1f")], [[Compared(30.0, 20.0)], [Compared(31.5, 32.0)], [30.5], [None]])
     assert [cell.text for (cell,) in table.shown()] == ["30.0 (+10.0)", "31.5 (-0.5)", "30.5", "–"]
     assert [cell.mark.value for (cell,) in table.shown()] == ["none", "best", "second", "none"]
     assert table.csv() == "psnr,psnr change\n30.0,10.0\n31.5,-0.5\n30.5,\n,\n"

@@ -11,7 +11,17 @@ from typing import Literal
 
 from dvface.weights import FOLDER_VARIABLE, PackagedFile
 
-PACKAGES = ("torch", "torchvision", "lightning", "diffusers", "hydra-core", "webdataset", "av", "mlflow", "dlib-bin")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "diffusers",
+    "hydra-core",
+    "webdataset",
+    "av",
+    "mlflow",
+    "dlib-bin",
+)
 
 
 @dataclass(frozen=True)
@@ -36,13 +46,27 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Every finding, in the order in which a newcomer would ask."""
-    checks: list[Callable[[], list[Finding]]] = [_python, _packages, _device, _codecs, _footage, _networks, _disk]
+    checks: list[Callable[[], list[Finding]]] = [
+        _python,
+        _packages,
+        _device,
+        _codecs,
+        _footage,
+        _networks,
+        _disk,
+    ]
     return [finding for check in checks for finding in check()]
 
 
 def _python() -> list[Finding]:
     fits = (3, 11) <= sys.version_info[:2] < (3, 13)
-    return [Finding("well" if fits else "wrong", "python", sys.version.split()[0] + ("" if fits else ": needs 3.11 or 3.12"))]
+    return [
+        Finding(
+            "well" if fits else "wrong",
+            "python",
+            sys.version.split()[0] + ("" if fits else ": needs 3.11 or 3.12"),
+        )
+    ]
 
 
 def _packages() -> list[Finding]:
@@ -60,7 +84,10 @@ def _device() -> list[Finding]:
 
     threads = f"{torch.get_num_threads()} threads"
     if not torch.cuda.is_available():
-        return [Finding("well", "processor", threads), Finding("absent", "gpu", "none; training runs on the processor")]
+        return [
+            Finding("well", "processor", threads),
+            Finding("absent", "gpu", "none; training runs on the processor"),
+        ]
     return [Finding("well", "processor", threads), Finding("well", "gpu", torch.cuda.get_device_name())]
 
 
@@ -97,7 +124,11 @@ def _networks() -> list[Finding]:
     place = Finding("well", FOLDER_VARIABLE, folder) if folder else Finding("absent", FOLDER_VARIABLE, "not set")
     suite = MetricSuite(metric_factories(resolve(load("train"))["metrics"]))
     found = [Finding("well", f"measure {name}", file or "needs no network") for name, file in suite.networks.items()]
-    return [place, *found, *(Finding("absent", f"measure {name}", reason) for name, reason in suite.left_out.items())]
+    return [
+        place,
+        *found,
+        *(Finding("absent", f"measure {name}", reason) for name, reason in suite.left_out.items()),
+    ]
 
 
 def _disk() -> list[Finding]:

@@ -65,7 +65,7 @@ def build(tree: Mapping[str, Any], allowed: str = "dvface.") -> Any:
     except InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, ValueError | TypeError):
-            raise UserError(f"{str(tree.get(TARGET, ''))}: {cause}") from error
+            raise UserError(f"{tree.get(TARGET, '')!s}: {cause}") from error
         if cause is not None:
             raise cause from error
         raise

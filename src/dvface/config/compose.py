@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def load(command: str, overrides: Sequence[str] = ()) -> DictConfig:
         UserError: an override does not parse, or names an unknown group variant or key; the message lists what is
             allowed or the nearest match.
     """
-    overrides = list(overrides)
+    overrides = [_literal(text) for text in overrides]
     _check_variants(overrides)
     GlobalHydra.instance().clear()
     try:
@@ -104,15 +105,23 @@ def difference(one: DictConfig, other: DictConfig) -> dict[str, tuple[Any, Any]]
     }
 
 
+def _literal(text: str) -> str:
+    """``key=value`` with the value quoted where Hydra's grammar would trip over it, as over a file's name."""
+    with suppress(HydraException):
+        if not OverridesParser.create().parse_override(text).is_sweep_override():
+            return text
+    key, equals, value = text.partition("=")
+    quoted = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{quoted}'" if equals else text
+
+
 def _check_variants(overrides: Sequence[str]) -> None:
     """Parse the overrides; a group's variant must be one of its files."""
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
-        bad = next((text for text in overrides if "=" not in text and not text.startswith("~")), None)
-        if bad is not None:
-            raise UserError(f"'{bad}' is no setting; write key=value, for example exp=tiny") from error
-        raise UserError(f"an override does not parse: {str(error).splitlines()[0]}") from error
+        bad = next((text for text in overrides if "=" not in text), overrides[0])
+        raise UserError(f"'{bad}' is no setting; write key=value, for example exp=tiny") from error
     known = groups()
     for override in parsed:
         variant = override.value()

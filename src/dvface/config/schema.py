@@ -33,9 +33,7 @@ class StageSettings(Strict):
     @model_validator(mode="after")
     def _frames_fit(self) -> "StageSettings":
         if (self.frames - 1) % 4:
-            raise ValueError(
-                f"frames must be 4k+1 (5, 9, 13 …), got {self.frames}: a video autoencoder drops the rest"
-            )
+            raise ValueError(f"frames must be 4k+1 (5, 9, 13 …), got {self.frames}: a video autoencoder drops the rest")
         return self
 
 
@@ -70,6 +68,14 @@ class TrainSettings(Strict):
     start_from: str | None
     runs: str
     size: dict[str, int]
+    autoencoder: Component
+    backbone: Component
+    prior: Component
+    codebook: dict[Literal["spatial", "temporal"], Component]
+    fusion: Component
+    refinement: Component
+    loss: Component
+    degradation: Component
     model: Component
     stages: dict[Literal["codebook", "prior", "restorer"], StageSettings]
     data: DataSettings
@@ -86,17 +92,14 @@ class TrainSettings(Strict):
 def check(tree: Mapping[str, Any]) -> TrainSettings:
     """Check a resolved training configuration.
 
-    Groups that only other parts refer to (``autoencoder``, ``prior`` …) are checked where the model uses them.
-
     Raises:
         UserError: one sentence for the first fault: the key, the value, what is allowed, the nearest match.
     """
-    named = {key: value for key, value in tree.items() if key in TrainSettings.model_fields}
     try:
-        settings = TrainSettings.model_validate(named)
+        settings = TrainSettings.model_validate(tree)
     except ValidationError as error:
-        raise UserError(_sentence(error, named)) from error
-    for path, node in targets(named):
+        raise UserError(_sentence(error, tree)) from error
+    for path, node in targets(tree):
         _check_arguments(path, node)
     return settings
 
@@ -113,7 +116,11 @@ def _sentence(error: ValidationError, tree: Mapping[str, Any]) -> str:
     if first["type"] == "missing":
         return f"{path} has no value; give one: {path}=VALUE"
     message = first["msg"].removeprefix("Value error, ")
-    return f"{path}={first['input']!r}: {message[0].lower()}{message[1:]}" if "must be 4k+1" not in message else f"{path}.{message}"
+    return (
+        f"{path}={first['input']!r}: {message[0].lower()}{message[1:]}"
+        if "must be 4k+1" not in message
+        else f"{path}.{message}"
+    )
 
 
 def _check_arguments(path: str, node: Mapping[str, Any]) -> None:
@@ -123,7 +130,9 @@ def _check_arguments(path: str, node: Mapping[str, Any]) -> None:
     given = {key: value for key, value in node.items() if not key.startswith("_")}
     for key, value in given.items():
         if key not in parameters:
-            raise UserError(f"unknown key '{path}.{key}'{nearest(key, parameters)} ({found.__name__} takes: {', '.join(parameters)})")
+            raise UserError(
+                f"unknown key '{path}.{key}'{nearest(key, parameters)} ({found.__name__} takes: {', '.join(parameters)})"
+            )
         annotation = parameters[key].annotation
         if _is_plain(annotation):
             try:
@@ -134,9 +143,14 @@ def _check_arguments(path: str, node: Mapping[str, Any]) -> None:
     # A factory gets the rest when it is called.
     if not node.get("_partial_"):
         for key, parameter in parameters.items():
-            if parameter.default is parameter.empty and key not in given and parameter.kind not in (
-                parameter.VAR_POSITIONAL,
-                parameter.VAR_KEYWORD,
+            if (
+                parameter.default is parameter.empty
+                and key not in given
+                and parameter.kind
+                not in (
+                    parameter.VAR_POSITIONAL,
+                    parameter.VAR_KEYWORD,
+                )
             ):
                 raise UserError(f"{path}.{key} has no value; give one: {path}.{key}=VALUE")
 

@@ -6,7 +6,6 @@ from typing import Protocol
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
-from dvface.contracts import ClipBatch
 from dvface.data.pairs import VideoPair
 from dvface.data.shards import shard_paths
 from dvface.data.stream import ClipStream, Degradation, Pair, collate, to_tensor
@@ -84,7 +83,7 @@ class ClipDataModule(LightningDataModule):
         """Make the shards, on one process only."""
         self.source.prepare()
 
-    def train_dataloader(self) -> DataLoader[ClipBatch]:
+    def train_dataloader(self) -> DataLoader[Pair]:
         """Batches from where the trainer stands: its global step is restored before this is called."""
         stream = ClipStream(
             shards=shard_paths(self.source.prepare()),
@@ -101,6 +100,6 @@ class ClipDataModule(LightningDataModule):
         )
         return DataLoader(stream, batch_size=self.batch_size, num_workers=self.workers, collate_fn=collate)
 
-    def val_dataloader(self) -> DataLoader[ClipBatch]:
+    def val_dataloader(self) -> DataLoader[Pair]:
         """The held-out clips, one a batch, since their sizes may differ."""
         return DataLoader(HeldOutClips(self.source.held_out(), self.frames), batch_size=1, collate_fn=collate)

@@ -29,9 +29,7 @@ PORTRAIT = PackagedFile("scikit-image", "skimage/data/astronaut.png")
 RATE = Fraction(30000, 1001)
 
 
-def camera_move(
-    picture: np.ndarray, frames: int, height: int, width: int, rng: np.random.Generator
-) -> np.ndarray:
+def camera_move(picture: np.ndarray, frames: int, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     """A still picture seen by a smoothly moving camera.
 
     Args:
@@ -114,7 +112,10 @@ class EmbeddedFootage:
         self.camera_moves = camera_moves
         self.clips_per_shard = clips_per_shard
         described = degradation.describe() if hasattr(degradation, "describe") else repr(degradation)
-        settings = {**{key: value for key, value in vars(self).items() if key != "degradation"}, "recipe": described}
+        settings = {
+            **{key: value for key, value in vars(self).items() if key != "degradation"},
+            "recipe": described,
+        }
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
         self.root = Path(root) / f"embedded-{digest}"
 
@@ -138,9 +139,7 @@ class EmbeddedFootage:
         self.prepare()
         (sample,) = read_samples(shard_paths(self.root / "held_out"))
         # In the training process itself, where decord must not be opened before loader workers fork.
-        clean, degraded = (
-            (reader := PyAVReader(sample[part])).read(0, len(reader)) for part in (CLEAN, DEGRADED)
-        )
+        clean, degraded = ((reader := PyAVReader(sample[part])).read(0, len(reader)) for part in (CLEAN, DEGRADED))
         return [
             VideoPair("held_out", degraded, clean, RATE),
             VideoPair("carphone_distorted", read_packaged(CARPHONE_DISTORTED), read_packaged(CARPHONE), RATE),

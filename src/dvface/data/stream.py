@@ -20,7 +20,9 @@ from dvface.video.decode import open_clip
 class Degradation(Protocol):
     """A recipe: (T, H, W, 3) float32 in [0, 1] to its degraded twin and the record that replays it."""
 
-    def __call__(self, clip: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, dict[str, Any]]: ...
+    def __call__(self, clip: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, dict[str, Any]]:
+        """The degraded clip and its record."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -59,9 +59,7 @@ class Sometimes:
 def checked_range(name: str, values: Sequence[float], lowest: float, highest: float) -> tuple[float, float]:
     """``values`` as (low, high), or a ValueError that names the argument and what is allowed."""
     if len(values) != 2 or not lowest <= values[0] <= values[1] <= highest:
-        raise ValueError(
-            f"{name} must be [low, high] with {lowest:g} <= low <= high <= {highest:g}, got {values}"
-        )
+        raise ValueError(f"{name} must be [low, high] with {lowest:g} <= low <= high <= {highest:g}, got {values}")
     return float(values[0]), float(values[1])
 
 

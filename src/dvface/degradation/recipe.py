@@ -33,8 +33,7 @@ class Recipe:
             ``{"recipe": name, "steps": [{"operator": key, "parameters": {…}}, …]}``.
         """
         steps = [
-            {"operator": key, "parameters": operator.draw(rng, clip.shape)}
-            for key, operator in self.operators.items()
+            {"operator": key, "parameters": operator.draw(rng, clip.shape)} for key, operator in self.operators.items()
         ]
         record = {"recipe": self.name, "steps": steps}
         return self.replay(clip, record), record

@@ -27,7 +27,8 @@ def matched(restored: Path, reference: Path) -> list[tuple[str, Path, Path]]:
             raise UserError(f"{option}={path} does not exist; correct the path")
     ours, theirs = _videos(restored), _videos(reference)
     if len(ours) == len(theirs) == 1:
-        return [(next(iter(ours)), *ours.values(), *theirs.values())]
+        ((name, one),), (other,) = ours.items(), theirs.values()
+        return [(name, one, other)]
     shared = [name for name in ours if name in theirs]
     if not shared:
         raise UserError(f"no video has the same name in restored={restored} and reference={reference}; rename one side")

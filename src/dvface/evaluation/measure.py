@@ -34,9 +34,7 @@ def metric_factories(trees: Mapping[str, Mapping[str, Any]]) -> dict[str, Callab
     return {name: partial(build, tree) for name, tree in trees.items()}
 
 
-def measure(
-    metrics: Mapping[str, Callable[[], ClipMetric]], restored: np.ndarray, clean: np.ndarray
-) -> Measured:
+def measure(metrics: Mapping[str, Callable[[], ClipMetric]], restored: np.ndarray, clean: np.ndarray) -> Measured:
     """Every measure of one restored video.
 
     Args:

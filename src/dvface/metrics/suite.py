@@ -85,6 +85,4 @@ def _reason(metric: ClipMetric, clips: int, skipped: int) -> str:
         return "a restored clip holds values that are not finite numbers"
     if skipped:
         return f"none of the {skipped} clips gave it an answer"
-    return (
-        "it was given no clip to compare with a clean one" if metric.needs_clean else "it was given no clip"
-    )
+    return "it was given no clip to compare with a clean one" if metric.needs_clean else "it was given no clip"

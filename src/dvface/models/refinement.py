@@ -6,6 +6,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from dvface.models.fusion.injections import zero
 from dvface.models.priors.layers import ResidualBlock
 
 
@@ -45,9 +46,7 @@ class ConvolutionRefinement(Refinement):
             *(ResidualBlock(channels) for _ in range(blocks)),
             nn.SiLU(),
         )
-        self.output = nn.Conv2d(channels, 12, 3, padding=1)
-        nn.init.zeros_(self.output.weight)
-        nn.init.zeros_(self.output.bias)
+        self.output = zero(nn.Conv2d(channels, 12, 3, padding=1))
         self.shuffle = nn.PixelShuffle(2)
 
     def forward(self, decoded: Tensor, degraded: Tensor) -> Tensor:

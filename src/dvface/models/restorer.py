@@ -106,7 +106,9 @@ class Restorer(nn.Module):
             model = build(specification, allowed="dvface.models.")
             model.load_state_dict(load_file(folder / WEIGHTS_FILE))
         except (KeyError, json.JSONDecodeError) as error:
-            raise UserError(f"{folder / CONFIG_FILE} is no model description ({error}); export the model again") from error
+            raise UserError(
+                f"{folder / CONFIG_FILE} is no model description ({error}); export the model again"
+            ) from error
         except (SafetensorError, RuntimeError) as error:
             first_line = str(error).splitlines()[0]
             raise UserError(f"{folder / WEIGHTS_FILE} does not fit its {CONFIG_FILE}: {first_line}") from error

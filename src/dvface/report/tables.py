@@ -98,9 +98,7 @@ class Column:
 def _numbers(cells: Sequence[Cell]) -> list[tuple[int, float]]:
     """(row, number) of each cell that holds a number other than NaN."""
     values = [cell.value if isinstance(cell, Compared) else cell for cell in cells]
-    return [
-        (row, value) for row, value in enumerate(values) if isinstance(value, int | float) and value == value
-    ]
+    return [(row, value) for row, value in enumerate(values) if isinstance(value, int | float) and value == value]
 
 
 @dataclass(frozen=True)
@@ -150,8 +148,7 @@ class Table:
         headings = [column.heading.translate(MARKDOWN_ESCAPES) for column in self.columns]
         rules = ["---:" if self.numeric(index) else "---" for index in range(len(self.columns))]
         rows = [
-            [forms[cell.mark].format(cell.text.translate(MARKDOWN_ESCAPES)) for cell in row]
-            for row in self.shown()
+            [forms[cell.mark].format(cell.text.translate(MARKDOWN_ESCAPES)) for cell in row] for row in self.shown()
         ]
         return "".join(f"| {' | '.join(cells)} |\n" for cells in [headings, rules, *rows])
 
@@ -160,10 +157,7 @@ class Table:
         forms = {Mark.NONE: "{}", Mark.BEST: r"\textbf{{{}}}", Mark.SECOND: r"\underline{{{}}}"}
         alignment = "".join("r" if self.numeric(index) else "l" for index in range(len(self.columns)))
         headings = [column.heading.translate(LATEX_ESCAPES) for column in self.columns]
-        rows = [
-            [forms[cell.mark].format(cell.text.translate(LATEX_ESCAPES)) for cell in row]
-            for row in self.shown()
-        ]
+        rows = [[forms[cell.mark].format(cell.text.translate(LATEX_ESCAPES)) for cell in row] for row in self.shown()]
         head, *body = [" & ".join(cells) + r" \\" for cells in [headings, *rows]]
         begin = ["% needs \\usepackage{booktabs}", rf"\begin{{tabular}}{{{alignment}}}", r"\toprule"]
         return "\n".join([*begin, head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]) + "\n"
@@ -179,8 +173,7 @@ class Table:
     def csv(self) -> str:
         """Numbers in full precision, empty for None; a compared column gets a second one, ``NAME change``."""
         compared = [
-            any(isinstance(cell, Compared) for cell in self._cells(index))
-            for index in range(len(self.columns))
+            any(isinstance(cell, Compared) for cell in self._cells(index)) for index in range(len(self.columns))
         ]
         lines: list[list[Cell]] = [[]]
         for column, twice in zip(self.columns, compared, strict=True):

@@ -61,8 +61,7 @@ def comparison_table(
     finished = [run for run in runs if run.status == "FINISHED"]
     shown = _measures(finished, footage) if measures is None else measures
     columns = [
-        Column(measure, better_side(measure), ".2f" if measure.startswith("psnr") else ".4f")
-        for measure in shown
+        Column(measure, better_side(measure), ".2f" if measure.startswith("psnr") else ".4f") for measure in shown
     ]
     rows = [[*_about(run), *(_result(run, footage, measure) for measure in shown)] for run in finished]
     return Table([*ABOUT, *columns], rows)

@@ -77,9 +77,7 @@ class TrackingStore:
         """
         self._client.search_experiments(max_results=1)
 
-    def start_run(
-        self, experiment: str, name: str, tags: Mapping[str, str], parent: str | None = None
-    ) -> Run:
+    def start_run(self, experiment: str, name: str, tags: Mapping[str, str], parent: str | None = None) -> Run:
         """Begin a run; a new experiment is created.
 
         Args:
@@ -118,13 +116,10 @@ class TrackingStore:
         experiments = {number: name for number, name in known.items() if experiment in (None, name)}
         if not experiments:
             hint = nearest(str(experiment), known.values())
-            raise UserError(
-                f"{self.uri} holds no experiment '{experiment}'{hint}; choose one of its experiments"
-            )
+            raise UserError(f"{self.uri} holds no experiment '{experiment}'{hint}; choose one of its experiments")
         with _refusals(f"the filter {filter!r} is not an MLflow search expression"):
             return [
-                _summary(run, experiments[run.info.experiment_id])
-                for run in self._search(list(experiments), filter)
+                _summary(run, experiments[run.info.experiment_id]) for run in self._search(list(experiments), filter)
             ]
 
     @cached_property
@@ -150,9 +145,7 @@ class TrackingStore:
             if known is None:
                 return client.create_experiment(name, artifact_location=self.artifact_root.as_uri())
         if known.lifecycle_stage != "active":
-            raise UserError(
-                f"experiment '{name}' was deleted from {self.uri}; restore it or choose another name"
-            )
+            raise UserError(f"experiment '{name}' was deleted from {self.uri}; restore it or choose another name")
         return known.experiment_id
 
     def _experiments(self) -> list[Experiment]:

@@ -143,7 +143,9 @@ class Chain:
             seed=derive_seed(settings.seed, "data", name),
         )
         checkpoint = self.folder.checkpoint(name)
-        trainer = make_trainer(settings, spec.steps, checkpoint, name, RunLogger(self.run, name, self.folder.curves(name)))
+        trainer = make_trainer(
+            settings, spec.steps, checkpoint, name, RunLogger(self.run, name, self.folder.curves(name))
+        )
         resume = str(checkpoint) if checkpoint.is_file() else None
         trainer.fit(stage, datamodule=data, ckpt_path=resume, weights_only=True)
         if trainer.interrupted:
@@ -212,6 +214,8 @@ def read_state(folder: RunFolder) -> dict[str, Any]:
         UserError: the folder is no run folder.
     """
     if not folder.state.is_file() or not folder.config.is_file():
-        raise UserError(f"resume={folder.path} is no run folder (no {folder.state.name}); name the folder that training printed")
+        raise UserError(
+            f"resume={folder.path} is no run folder (no {folder.state.name}); name the folder that training printed"
+        )
     state: dict[str, Any] = json.loads(folder.state.read_text(encoding="utf-8"))
     return state

@@ -21,9 +21,7 @@ class CodebookStage(Stage):
         seed: see `Stage`.
     """
 
-    def __init__(
-        self, model: Restorer, decoder: nn.Module, learning_rate: float, warmup_steps: int, seed: int
-    ) -> None:
+    def __init__(self, model: Restorer, decoder: nn.Module, learning_rate: float, warmup_steps: int, seed: int) -> None:
         super().__init__(model, learning_rate, warmup_steps, seed)
         self.decoder = decoder
         model.requires_grad_(False)
@@ -38,9 +36,7 @@ class CodebookStage(Stage):
         prior = self.model.prior
         features = prior.encoder(batch.clean)
         sides = {
-            name: side[1]
-            for name, branch in prior.branches.items()
-            if (side := branch.quantize(features)) is not None
+            name: side[1] for name, branch in prior.branches.items() if (side := branch.quantize(features)) is not None
         }
         reconstruction = self.decoder(sum(side.features for side in sides.values()))
         error = functional.l1_loss(reconstruction, batch.clean)

@@ -26,9 +26,13 @@ from dvface.training.finish import final_table, finish
 class Store(Protocol):
     """Where runs are tracked."""
 
-    def start_run(self, experiment: str, name: str, tags: dict[str, str]) -> Run | NoRun: ...
+    def start_run(self, experiment: str, name: str, tags: dict[str, str]) -> Run | NoRun:
+        """A new run."""
+        ...
 
-    def open_run(self, run_id: str) -> Run | NoRun: ...
+    def open_run(self, run_id: str) -> Run | NoRun:
+        """A run to go on with."""
+        ...
 
 
 def new_run(tree: DictConfig, say: Callable[[str], None]) -> Path:
@@ -97,7 +101,9 @@ def _fresh(parent: Path, name: str) -> Path:
     raise UserError(f"{parent} already has 99 runs of this second; try again")
 
 
-def _work(settings: TrainSettings, folder: RunFolder, run: Run | NoRun, before: float, say: Callable[[str], None]) -> Path:
+def _work(
+    settings: TrainSettings, folder: RunFolder, run: Run | NoRun, before: float, say: Callable[[str], None]
+) -> Path:
     started = time.monotonic()
 
     def seconds() -> float:
@@ -106,7 +112,7 @@ def _work(settings: TrainSettings, folder: RunFolder, run: Run | NoRun, before: 
     guard: AbstractContextManager[Any] = run
     try:
         with guard:
-            run.log_params(settings.model_dump())
+            run.log_params(settings.model_dump(exclude={"model"}))
             run.log_artifact(folder.config)
             chain = Chain(settings, folder, run)
             trained = chain.train()
@@ -114,9 +120,7 @@ def _work(settings: TrainSettings, folder: RunFolder, run: Run | NoRun, before: 
             if settings.chosen_stages[-1] == "restorer":
                 source: Source = build(settings.data.source)
                 untrained: Restorer = build(deepcopy(settings.model)).eval()
-                result = finish(
-                    folder.path, source.held_out(), untrained, trained, settings.metrics, run, seconds
-                )
+                result = finish(folder.path, source.held_out(), untrained, trained, settings.metrics, run, seconds)
                 say(final_table(result).text())
                 for name, reason in result["left_out"].items():
                     say(f"left out: {name}: {reason}")

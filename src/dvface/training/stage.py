@@ -2,10 +2,10 @@
 
 from abc import ABC, abstractmethod
 from math import cos, pi
-from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from dvface.contracts import ClipBatch
@@ -56,7 +56,7 @@ class Stage(LightningModule, ABC):
         numbers = {"loss": loss, **values}
         self.log_dict({f"{part}/{name}": value for name, value in numbers.items()}, batch_size=size)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW with β = (0.9, 0.95), as DOVE trains its transformer, and the schedule."""
         trainable = [parameter for parameter in self.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(trainable, lr=self.learning_rate, betas=(0.9, 0.95), weight_decay=1e-4)

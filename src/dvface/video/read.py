@@ -31,9 +31,7 @@ def open_video(path: str | Path) -> Iterator[tuple[Any, Any]]:
     try:
         container = av.open(str(path))
     except av.FFmpegError as error:
-        raise UserError(
-            f"{path} cannot be opened as a video ({error.strerror}); give a whole video"
-        ) from error
+        raise UserError(f"{path} cannot be opened as a video ({error.strerror}); give a whole video") from error
     with container:
         yield container, picture_stream(container, str(path))
 
@@ -67,13 +65,9 @@ def frame_files(folder: str | Path) -> list[Path]:
     """The folder's png and jpg files in natural order: ``frame2`` before ``frame10``."""
 
     def natural(path: Path) -> list[tuple[int, str]]:
-        return [
-            (int(part or 0), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", path.name)
-        ]
+        return [(int(part or 0), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", path.name)]
 
-    return sorted(
-        (path for path in Path(folder).iterdir() if path.suffix.lower() in FRAME_SUFFIXES), key=natural
-    )
+    return sorted((path for path in Path(folder).iterdir() if path.suffix.lower() in FRAME_SUFFIXES), key=natural)
 
 
 def _frames_of_folder(folder: Path) -> Iterator[np.ndarray]:
@@ -107,9 +101,7 @@ def read_frames(path: str | Path) -> Iterator[np.ndarray]:
     for number, frame in enumerate(frames):
         shape = shape or frame.shape
         if frame.shape != shape:
-            raise UserError(
-                f"{path} changes size at frame {number}; give a video whose frames are all of one size"
-            )
+            raise UserError(f"{path} changes size at frame {number}; give a video whose frames are all of one size")
         yield frame
 
 

@@ -69,9 +69,7 @@ def _encode_into(
     tag_colours(stream)
     for number, frame in enumerate(chain([first], iterator)):
         if frame.shape != first.shape or frame.dtype != np.uint8:
-            raise ValueError(
-                f"frame {number} for {name} is {frame.dtype} {frame.shape}, must be uint8 {first.shape}"
-            )
+            raise ValueError(f"frame {number} for {name} is {frame.dtype} {frame.shape}, must be uint8 {first.shape}")
         container.mux(stream.encode(from_rgb(_even(frame) if halves_chroma else frame, pixel_format)))
     container.mux(stream.encode(None))
 
@@ -104,9 +102,7 @@ def write_video(
         try:
             container = av.open(str(temporary), "w")
         except ValueError as error:
-            raise UserError(
-                f"{path} has no suffix of a video container; name it .mp4, .mkv or .mov"
-            ) from error
+            raise UserError(f"{path} has no suffix of a video container; name it .mp4, .mkv or .mov") from error
         with container:
             _encode_into(container, frames, rate, codec, options, pixel_format, threads=0, name=str(path))
 

@@ -1,6 +1,7 @@
 """The Wan video diffusion transformer, with a fusion before each block."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from diffusers import WanTransformer3DModel
@@ -32,6 +33,8 @@ class WanBackbone(Backbone):
             training from scratch.
         fusion: makes the fusion of one block.
     """
+
+    transformer: Any  # diffusers types its submodules loosely
 
     def __init__(
         self,

@@ -55,7 +55,10 @@ class Modulation(Injection):
         self.pooling = pooling
         # "Zero MLP": the zero last layer makes γ = β = 0 at initialisation.
         self.to_scale_shift = nn.Sequential(
-            nn.LayerNorm(prior_dim), nn.Linear(prior_dim, prior_dim), nn.SiLU(), nn.Linear(prior_dim, 2 * token_dim)
+            nn.LayerNorm(prior_dim),
+            nn.Linear(prior_dim, prior_dim),
+            nn.SiLU(),
+            nn.Linear(prior_dim, 2 * token_dim),
         )
         zero(self.to_scale_shift[-1])
 
@@ -138,10 +141,10 @@ class CrossAttention(Injection):
         return rearrange(maps, "n c h w -> n (h w) c")
 
 
-def zero(layer: nn.Linear) -> nn.Linear:
-    """The layer with weight and bias zero, so that what it adds is nothing until it is trained."""
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
+def zero(layer: nn.Module) -> nn.Module:
+    """The layer with all parameters zero, so that what it adds is nothing until it is trained."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
     return layer
 
 

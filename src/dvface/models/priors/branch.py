@@ -74,7 +74,5 @@ class NoBranch(Branch):
     def predict(self, features: Tensor) -> tuple[Tensor, PriorSide]:
         """Features without channels and an empty side."""
         batch, frames, height, width, _ = features.shape
-        side = PriorSide.empty(
-            batch, latent_frames(frames, self.temporal_stride), height, width, like=features
-        )
+        side = PriorSide.empty(batch, latent_frames(frames, self.temporal_stride), height, width, like=features)
         return side.tokens, side

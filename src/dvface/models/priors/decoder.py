@@ -35,8 +35,6 @@ class CodebookDecoder(nn.Module):
     def forward(self, entries: Tensor) -> Tensor:
         """(B, T', h, w, C) to video (B, 3, T, H, W)."""
         decoded = self.body(rearrange(entries, "b t h w c -> (b t) c h w"))
-        video = rearrange(
-            decoded, "(b t) (c p) h w -> b c (t p) h w", b=entries.shape[0], p=self.temporal_stride
-        )
+        video = rearrange(decoded, "(b t) (c p) h w -> b c (t p) h w", b=entries.shape[0], p=self.temporal_stride)
         first = video[:, :, : self.temporal_stride].mean(dim=2, keepdim=True)
         return torch.cat([first, video[:, :, self.temporal_stride :]], dim=2)

@@ -29,6 +29,4 @@ class DualPrior(nn.Module):
     def forward(self, degraded: Tensor) -> PriorFeatures:
         """(B, 3, T, H, W) in [-1, 1] to f_s and f_t on the grid (B, T', H/stride, W/stride)."""
         features = self.encoder(degraded)
-        return PriorFeatures(
-            spatial=self.spatial.predict(features)[1], temporal=self.temporal.predict(features)[1]
-        )
+        return PriorFeatures(spatial=self.spatial.predict(features)[1], temporal=self.temporal.predict(features)[1])

@@ -47,9 +47,7 @@ class LocalEnhancement(nn.Module):
     def __init__(self, dim: int, temporal_stride: int = 4) -> None:
         super().__init__()
         self.temporal_stride = temporal_stride
-        self.body = nn.Sequential(
-            nn.Conv2d(dim, dim, 3, padding=1), nn.SiLU(), nn.Conv2d(dim, dim, 3, padding=1)
-        )
+        self.body = nn.Sequential(nn.Conv2d(dim, dim, 3, padding=1), nn.SiLU(), nn.Conv2d(dim, dim, 3, padding=1))
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, T, h, w, C) encoder features to (B, T', h, w, C)."""

@@ -45,7 +45,7 @@ class CodePredictor(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, T', h, w, C) to logits (B, T', h, w, K)."""
-        batch, frames, height, width, dim = features.shape
+        batch, _, height, width, dim = features.shape
         tokens = self.input(rearrange(features, "b t h w c -> (b t) (h w) c"))
         tokens = tokens + position_encoding(height, width, dim, like=tokens)
         logits = self.head(self.layers(tokens))

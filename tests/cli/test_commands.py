@@ -1,0 +1,149 @@
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.conftest import SMALLEST
+
+from dvface.cli import main
+from dvface.config.compose import load, resolve
+from dvface.video.read import read_video
+from dvface.video.write import write_video
+
+
+def dvface(
+    arguments: Sequence[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a command, in this process."""
+    monkeypatch.setattr(sys, "argv", ["dvface", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main.run()
+    output = capsys.readouterr()
+    return int(ended.value.code or 0), output.out, output.err
+
+
+def test_help_answers_without_heavy_imports() -> None:
+    code = (
+        "import sys; sys.argv = ['dvface', '--help']\n"
+        "from dvface.cli.main import run\n"
+        "try:\n    run()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'hydra', 'mlflow', 'lightning', 'av', 'cv2'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for command in ("train", "restore", "evaluate", "compare", "ui", "config", "summary", "verify", "doctor"):
+        assert command in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "exp=nothing"], "exp=nothing"),
+        (["train", "resume=nowhere"], "no run folder"),
+        (["train", "resume=nowhere", "seed=1"], "takes no other setting"),
+        (
+            [
+                "train",
+                "data=shards",
+                "data.source.train=nowhere",
+                "data.source.held_out=nowhere",
+                "runs={tmp}",
+            ],
+            "no data set of shards",
+        ),
+        (["restore"], "input has no value"),
+        (["restore", "input=nowhere.mp4", "output=a.mp4", "runs={tmp}"], "no trained model below"),
+        (["evaluate", "restored=nowhere", "reference=nowhere"], "restored=nowhere does not exist"),
+        (["compare", "runs={tmp}"], "no tracking store yet"),
+        (["verify", "{tmp}"], "no data set of shards"),
+        (["config", "list", "nothing"], "there is no group 'nothing'"),
+        (["config", "diff", "tiny", "nothing"], "exp=nothing"),
+        (["summary", "seed=x"], "seed='x'"),
+    ],
+)
+def test_mistakes_end_in_one_sentence_and_exit_code_2(arguments, words, tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = dvface([item.replace("{tmp}", str(tmp_path)) for item in arguments], monkeypatch, capsys)
+    assert code == 2
+    assert words in err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert "Traceback" not in out + err
+    assert not any(path.suffix in (".mp4", ".ckpt", ".safetensors") for path in tmp_path.rglob("*"))
+
+
+def test_summary_counts_the_whole_model(monkeypatch, capsys) -> None:
+    code, out, _ = dvface(["summary", "json=true"], monkeypatch, capsys)
+    counts = json.loads(out)
+    assert code == 0
+    assert counts["total_parameters"] == sum(counts["parameters"].values()) > 1e6
+
+
+def test_config_commands(monkeypatch, capsys) -> None:
+    assert "exp: ablation_no_temporal, tiny" in dvface(["config", "list"], monkeypatch, capsys)[1]
+    assert "patch" in dvface(["config", "show"], monkeypatch, capsys)[1]
+    assert dvface(["config", "validate", "exp=tiny"], monkeypatch, capsys)[:2] == (0, "valid\n")
+    changes = dvface(["config", "diff", "tiny", "ablation_no_temporal"], monkeypatch, capsys)[1]
+    assert "prior.temporal._target_" in changes
+    assert "spatial" not in changes
+
+
+def test_train_restore_evaluate_compare_from_end_to_end(
+    tmp_path: Path, monkeypatch, capsys, carphone: np.ndarray
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    steps = [f"stages.{stage}.steps=2" for stage in ("codebook", "prior", "restorer")]
+    cheap = ["~metrics.ids_dlib", "~metrics.stlpips_alex", "~metrics.lpips_alex", "~metrics.ewarp_raft_small"]
+    code, out, err = dvface(["train", *SMALLEST, *steps, *cheap, "trainer.log_every=1"], monkeypatch, capsys)
+    assert code == 0, err
+    run = Path(out.splitlines()[-1].removeprefix("run: "))
+    measured = json.loads((run / "metrics.json").read_text())
+    assert set(measured["footage"]) == {"held_out", "carphone_distorted"}
+    for side in ("input", "identity", "restored"):
+        assert {"psnr", "ssim", "ewarp_dis", "frame_difference"} <= set(measured[side])
+    assert measured["input"] == measured["identity"]
+    twin = read_video(run / "side_by_side-carphone_distorted.mp4")
+    assert twin.shape[0] == 120
+    assert twin.shape[2] >= 3 * 176
+    for name in (
+        "config.yaml",
+        "side_by_side.png",
+        "model/model.safetensors",
+        "losses-restorer.png",
+        "restored-held_out.mp4",
+    ):
+        assert (run / name).stat().st_size > 0
+
+    old, new = tmp_path / "old (1), video.mp4", tmp_path / "new.mp4"
+    write_video(old, carphone[:6], Fraction(30000, 1001))
+    code, out, err = dvface(["restore", f"input={old}", f"output={new}"], monkeypatch, capsys)
+    assert code == 0, err
+    assert read_video(new).shape == (6, 144, 176, 3)
+
+    code, out, err = dvface(
+        ["evaluate", f"restored={new}", f"reference={old}", "out=report", *cheap], monkeypatch, capsys
+    )
+    assert code == 0, err
+    report = json.loads(Path("report/metrics.json").read_text())
+    assert report["clips"][0]["frames"] == 6
+    assert report["mean"]["psnr"] > 30
+    assert report["networks"]["psnr"] is None
+
+    code, out, err = dvface(["compare"], monkeypatch, capsys)
+    assert code == 0, err
+    assert "tiny" in out
+    assert "psnr" in out
+    assert {path.suffix for path in Path("comparison").iterdir()} == {".md", ".csv", ".tex", ".html"}
+
+    code, _, err = dvface(["train", f"resume={run}"], monkeypatch, capsys)
+    assert code == 2
+    assert "finished" in err
+
+
+def test_the_default_experiment_is_tiny() -> None:
+    assert resolve(load("train"))["exp"] == "tiny"

@@ -1,0 +1,91 @@
+import pytest
+from omegaconf import DictConfig
+
+from dvface.config.build import build
+from dvface.config.compose import difference, flatten, folder, groups, load, resolve
+from dvface.config.schema import check
+from dvface.errors import UserError
+
+EXPERIMENTS = groups()["exp"]
+ABLATIONS = [name for name in EXPERIMENTS if name.startswith("ablation_")]
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_composes_checks_and_builds(name: str) -> None:
+    settings = check(resolve(load("train", [f"exp={name}"])))
+    build(settings.model)
+    assert settings.exp == name
+
+
+@pytest.mark.parametrize(("group", "variant"), [(group, name) for group, names in groups().items() for name in names])
+def test_every_file_under_conf_composes_into_a_valid_configuration(group: str, variant: str) -> None:
+    extra = ["data.source.train=a", "data.source.held_out=b"] if (group, variant) == ("data", "shards") else []
+    check(resolve(load("train", [f"{group}={variant}", *extra])))
+
+
+@pytest.mark.parametrize(
+    "path", sorted(folder().rglob("*.yaml")), ids=lambda path: path.relative_to(folder()).as_posix()
+)
+def test_every_file_under_conf_says_what_it_is(path) -> None:
+    lines = [line for line in path.read_text().splitlines() if "@package" not in line]
+    assert lines[0].startswith("# ")
+    assert len(lines) <= 60
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_an_ablation_differs_from_its_baseline_in_what_it_names_only(name: str) -> None:
+    tree = load("train", [f"exp={name}"])
+    changed = difference(load("train", [f"exp={tree.baseline}"]), tree)
+    assert tree.ablates
+    for key in changed:
+        assert any(key == named or key.startswith(f"{named}.") for named in tree.ablates), key
+    for named in tree.ablates:
+        assert any(key.startswith(f"{named}.") for key in changed), f"{named} is named and not changed"
+
+
+def test_a_difference_is_seen_once_however_many_places_refer_to_it() -> None:
+    changed = difference(load("train"), load("train", ["size.token_dim=64"]))
+    assert changed == {"size.token_dim": (load("train").size.token_dim, 64)}
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("exp=tinny", r"exp=tinny: .*did you mean 'tiny'\? \(one of: .*ablation_no_temporal"),
+        ("fusion/temporal=modulatio", "did you mean 'modulation'"),
+        ("seeed=1", "unknown key 'seeed'; did you mean 'seed'"),
+        ("backbone.layer=2", r"unknown key 'backbone.layer'; did you mean 'backbone\.layers'"),
+        ("stages.restorer.stepss=2", "did you mean 'stages.restorer.steps'"),
+        ("+backbone.layer=2", "unknown key 'backbone.layer'; did you mean 'layers'"),
+        ("+extra=2", "unknown key 'extra'"),
+        ("seed=abc", "seed='abc': input should be a valid integer"),
+        ("seed=-1", "seed=-1: input should be greater than or equal to 0"),
+        ("backbone.layers=two", r"backbone\.layers='two': input should be a valid integer"),
+        ("backbone.layers=2.5", r"backbone\.layers=2\.5"),
+        ("fusion.temporal.pooling=pixel", "input should be 'frame' or 'clip'"),
+        ("stage=restore", "input should be 'chain', 'codebook', 'prior' or 'restorer'"),
+        ("stages.restorer.frames=8", r"frames must be 4k\+1 .*got 8"),
+        ("trainer.precision=bf8", "precision='bf8'"),
+        ("backbone._target_=os.system", "only classes below dvface"),
+        ("backbone._target_=dvface.models.backbones.wan.WanBackbon", "did you mean 'WanBackbone'"),
+        ("backbone._target_=dvface.nowhere.Thing", r"there is no module dvface\.nowhere"),
+        ("data=shards", r"data\.source\.held_out has no value yet"),
+        ("nonsense", "'nonsense' is no setting; write key=value"),
+        ("seed=", "seed="),
+        ("exp=[", r"exp=\[: there is no such variant"),
+        ("backbone.heads=5", "no multiple of heads"),
+    ],
+)
+def test_a_mistake_is_answered_in_one_sentence(override: str, words: str) -> None:
+    def attempt() -> None:
+        build(check(resolve(load("train", [override]))).model)
+
+    with pytest.raises(UserError, match=words) as caught:
+        attempt()
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_lists_and_dicts_flatten_by_dotted_key() -> None:
+    tree = DictConfig({"a": {"b": [1, 2], "c": None}, "d": {}})
+    assert flatten(tree) == {"a.b": [1, 2], "a.c": None, "d": {}}

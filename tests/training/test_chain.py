@@ -1,0 +1,168 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from safetensors.torch import load_file
+from tests.conftest import SMALLEST
+
+from dvface.config.compose import load, resolve
+from dvface.config.schema import TrainSettings, check
+from dvface.errors import UserError
+from dvface.models.restorer import Restorer
+from dvface.tracking.run import NoRun
+from dvface.training.callbacks import ProgressCallback, read_curves
+from dvface.training.chain import Chain, RunFolder
+
+STEPS = 4
+
+
+def settings(shards: Path, *changes: str) -> TrainSettings:
+    return check(
+        resolve(
+            load(
+                "train",
+                [
+                    *SMALLEST,
+                    "logger=none",
+                    "data=shards",
+                    f"data.source.train={shards}",
+                    f"data.source.held_out={shards}",
+                    "data.workers=0",
+                    "data.buffer=2",
+                    *(f"stages.{name}.steps={STEPS}" for name in ("codebook", "prior", "restorer")),
+                    "trainer.log_every=1",
+                    "trainer.checkpoint_every=2",
+                    *changes,
+                ],
+            )
+        )
+    )
+
+
+@pytest.fixture
+def paired_shards(carphone, tmp_path_factory) -> Path:
+    from fractions import Fraction
+
+    from dvface.data.shards import Clip, write_shards
+
+    folder = tmp_path_factory.mktemp("paired")
+    frames = carphone[:, 40:88, 60:124]
+    clips = [
+        Clip(f"clip-{n}", frames[9 * n : 9 * n + 9], Fraction(25), degraded=frames[9 * n : 9 * n + 9] // 2)
+        for n in range(6)
+    ]
+    write_shards(folder, clips, clips_per_shard=2)
+    return folder
+
+
+class PowerCut(Exception):
+    """Stands for whatever ends a process."""
+
+
+def train(chosen: TrainSettings, folder: Path) -> Restorer:
+    return Chain(chosen, RunFolder(folder), NoRun()).train()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("stage", ["codebook", "prior", "restorer"])
+def test_resumed_equals_uninterrupted(
+    paired_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, workers: int
+) -> None:
+    chosen = settings(paired_shards, f"data.workers={workers}")
+    whole = train(chosen, tmp_path / "whole")
+
+    step_done = ProgressCallback.on_train_batch_end
+
+    def cut(self: ProgressCallback, trainer: Trainer, *rest: object) -> None:
+        step_done(self, trainer, *rest)
+        if self.description == stage and trainer.global_step == STEPS - 1:
+            raise PowerCut
+
+    monkeypatch.setattr(ProgressCallback, "on_train_batch_end", cut)
+    with pytest.raises(PowerCut):
+        train(chosen, tmp_path / "cut")
+    monkeypatch.undo()
+    assert RunFolder(tmp_path / "cut").checkpoint(stage).is_file()
+    assert not RunFolder(tmp_path / "cut").weights(stage).is_file()
+
+    resumed = train(chosen, tmp_path / "cut")
+    for name, value in whole.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], value), name
+    curves = [read_curves(RunFolder(tmp_path / run).curves(stage)) for run in ("whole", "cut")]
+    assert curves[0] == curves[1]
+    assert len(curves[0]["train/loss"]) == STEPS
+
+
+def test_each_stage_trains_its_own_parts_and_no_other(paired_shards: Path, tmp_path: Path) -> None:
+    train(settings(paired_shards), tmp_path)
+    folder = RunFolder(tmp_path)
+    codebook, prior, restorer = (load_file(folder.weights(name)) for name in ("codebook", "prior", "restorer"))
+
+    def changed(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> set[str]:
+        return {name for name in one if not torch.equal(one[name], other[name])}
+
+    by_prior, by_restorer = changed(codebook, prior), changed(prior, restorer)
+    assert by_prior
+    assert all(name.startswith("prior.") and "quantizer" not in name for name in by_prior)
+    assert {name.split(".")[1] for name in by_prior} == {"encoder", "spatial", "temporal"}
+    assert {name.split(".")[0] for name in by_restorer} == {"backbone", "refinement"}
+    assert any("fusions" in name for name in by_restorer)
+
+
+def test_checkpoints_hold_only_plain_types(paired_shards: Path, tmp_path: Path) -> None:
+    train(settings(paired_shards), tmp_path)
+    checkpoint = torch.load(RunFolder(tmp_path).checkpoint("restorer"), weights_only=True)
+    assert checkpoint["global_step"] == STEPS
+    assert not any("perceptual" in name for name in checkpoint["state_dict"])
+
+
+def test_a_stage_can_be_trained_alone_from_another_run_with_another_backbone(
+    paired_shards: Path, tmp_path: Path
+) -> None:
+    train(settings(paired_shards), tmp_path / "chain")
+    alone = settings(paired_shards, "stage=restorer", f"start_from={tmp_path / 'chain'}", "backbone.layers=1")
+    model = train(alone, tmp_path / "alone")
+    before = load_file(RunFolder(tmp_path / "chain").weights("prior"))
+    for name, value in model.prior.state_dict().items():
+        assert torch.equal(value, before[f"prior.{name}"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["stage=prior"], "give start_from=RUN_FOLDER"),
+        (["stage=prior", "start_from=nowhere"], "no weights of the codebook stage"),
+        (["stage=codebook", "start_from=nowhere"], "starts from nothing"),
+    ],
+)
+def test_a_stage_without_its_predecessor_is_refused(paired_shards: Path, tmp_path: Path, changes, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        train(settings(paired_shards, *changes), tmp_path)
+
+
+def test_a_prior_that_does_not_fit_is_refused(paired_shards: Path, tmp_path: Path) -> None:
+    train(settings(paired_shards, "stage=codebook"), tmp_path / "one")
+    other = settings(paired_shards, "stage=prior", f"start_from={tmp_path / 'one'}", "size.entries=8")
+    with pytest.raises(UserError, match="another prior"):
+        train(other, tmp_path / "two")
+
+
+def test_without_its_temporal_side_the_chain_trains_too(paired_shards: Path, tmp_path: Path) -> None:
+    changes = [item for item in SMALLEST if "temporal" not in item]
+    chosen = settings(paired_shards, "exp=ablation_no_temporal", *changes)
+    model = train(chosen, tmp_path)
+    assert not any("temporal" in name for name, _ in model.named_parameters())
+    curves = read_curves(RunFolder(tmp_path).curves("prior"))
+    assert "train/code_spatial" in curves
+    assert "train/code_temporal" not in curves
+
+
+def test_the_model_folder_describes_itself(paired_shards: Path, tmp_path: Path) -> None:
+    chosen = settings(paired_shards)
+    trained = train(chosen, tmp_path)
+    reopened = Restorer.from_pretrained(RunFolder(tmp_path).model)
+    for name, value in trained.state_dict().items():
+        assert torch.equal(reopened.state_dict()[name], value)
+    assert json.loads((RunFolder(tmp_path).model / "config.json").read_text())["model"] == chosen.model
