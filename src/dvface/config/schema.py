@@ -116,11 +116,9 @@ def _sentence(error: ValidationError, tree: Mapping[str, Any]) -> str:
     if first["type"] == "missing":
         return f"{path} has no value; give one: {path}=VALUE"
     message = first["msg"].removeprefix("Value error, ")
-    return (
-        f"{path}={first['input']!r}: {message[0].lower()}{message[1:]}"
-        if "must be 4k+1" not in message
-        else f"{path}.{message}"
-    )
+    if first["type"] == "value_error":
+        return f"{path}.{message}"
+    return f"{path}={first['input']!r}: {message[0].lower()}{message[1:]}"
 
 
 def _check_arguments(path: str, node: Mapping[str, Any]) -> None:
@@ -131,7 +129,8 @@ def _check_arguments(path: str, node: Mapping[str, Any]) -> None:
     for key, value in given.items():
         if key not in parameters:
             raise UserError(
-                f"unknown key '{path}.{key}'{nearest(key, parameters)} ({found.__name__} takes: {', '.join(parameters)})"
+                f"unknown key '{path}.{key}'{nearest(key, parameters)} "
+                f"({found.__name__} takes: {', '.join(parameters)})"
             )
         annotation = parameters[key].annotation
         if _is_plain(annotation):

@@ -35,6 +35,7 @@ class WanBackbone(Backbone):
     """
 
     transformer: Any  # diffusers types its submodules loosely
+    text: Tensor
 
     def __init__(
         self,
