@@ -1,6 +1,8 @@
 import json
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Trainer
@@ -9,6 +11,7 @@ from tests.conftest import SMALLEST
 
 from dvface.config.compose import load, resolve
 from dvface.config.schema import TrainSettings, check
+from dvface.data.shards import Clip, write_shards
 from dvface.errors import UserError
 from dvface.models.restorer import Restorer
 from dvface.tracking.run import NoRun
@@ -41,12 +44,8 @@ def settings(shards: Path, *changes: str) -> TrainSettings:
     )
 
 
-@pytest.fixture
-def paired_shards(carphone, tmp_path_factory) -> Path:
-    from fractions import Fraction
-
-    from dvface.data.shards import Clip, write_shards
-
+@pytest.fixture(scope="module")
+def paired_shards(carphone: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("paired")
     frames = carphone[:, 40:88, 60:124]
     clips = [
@@ -54,6 +53,14 @@ def paired_shards(carphone, tmp_path_factory) -> Path:
         for n in range(6)
     ]
     write_shards(folder, clips, clips_per_shard=2)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained_chain(paired_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run through all three stages."""
+    folder = tmp_path_factory.mktemp("chain")
+    train(settings(paired_shards), folder)
     return folder
 
 
@@ -65,12 +72,12 @@ def train(chosen: TrainSettings, folder: Path) -> Restorer:
     return Chain(chosen, RunFolder(folder), NoRun()).train()
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("stage", ["codebook", "prior", "restorer"])
+@pytest.mark.parametrize(("stage", "workers"), [("codebook", 0), ("prior", 0), ("restorer", 0), ("restorer", 2)])
 def test_resumed_equals_uninterrupted(
-    paired_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, workers: int
+    paired_shards: Path, trained_chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, workers: int
 ) -> None:
-    chosen = settings(paired_shards, f"data.workers={workers}")
+    start = [] if stage == "codebook" else [f"start_from={trained_chain}"]
+    chosen = settings(paired_shards, f"stage={stage}", *start, f"data.workers={workers}")
     whole = train(chosen, tmp_path / "whole")
 
     step_done = ProgressCallback.on_train_batch_end
@@ -95,9 +102,8 @@ def test_resumed_equals_uninterrupted(
     assert len(curves[0]["train/loss"]) == STEPS
 
 
-def test_each_stage_trains_its_own_parts_and_no_other(paired_shards: Path, tmp_path: Path) -> None:
-    train(settings(paired_shards), tmp_path)
-    folder = RunFolder(tmp_path)
+def test_each_stage_trains_its_own_parts_and_no_other(trained_chain: Path) -> None:
+    folder = RunFolder(trained_chain)
     codebook, prior, restorer = (load_file(folder.weights(name)) for name in ("codebook", "prior", "restorer"))
 
     def changed(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> set[str]:
@@ -111,20 +117,18 @@ def test_each_stage_trains_its_own_parts_and_no_other(paired_shards: Path, tmp_p
     assert any("fusions" in name for name in by_restorer)
 
 
-def test_checkpoints_hold_only_plain_types(paired_shards: Path, tmp_path: Path) -> None:
-    train(settings(paired_shards), tmp_path)
-    checkpoint = torch.load(RunFolder(tmp_path).checkpoint("restorer"), weights_only=True)
+def test_checkpoints_hold_only_plain_types(trained_chain: Path) -> None:
+    checkpoint = torch.load(RunFolder(trained_chain).checkpoint("restorer"), weights_only=True)
     assert checkpoint["global_step"] == STEPS
     assert not any("perceptual" in name for name in checkpoint["state_dict"])
 
 
 def test_a_stage_can_be_trained_alone_from_another_run_with_another_backbone(
-    paired_shards: Path, tmp_path: Path
+    paired_shards: Path, trained_chain: Path, tmp_path: Path
 ) -> None:
-    train(settings(paired_shards), tmp_path / "chain")
-    alone = settings(paired_shards, "stage=restorer", f"start_from={tmp_path / 'chain'}", "backbone.layers=1")
-    model = train(alone, tmp_path / "alone")
-    before = load_file(RunFolder(tmp_path / "chain").weights("prior"))
+    alone = settings(paired_shards, "stage=restorer", f"start_from={trained_chain}", "backbone.layers=1")
+    model = train(alone, tmp_path)
+    before = load_file(RunFolder(trained_chain).weights("prior"))
     for name, value in model.prior.state_dict().items():
         assert torch.equal(value, before[f"prior.{name}"])
 
@@ -142,11 +146,10 @@ def test_a_stage_without_its_predecessor_is_refused(paired_shards: Path, tmp_pat
         train(settings(paired_shards, *changes), tmp_path)
 
 
-def test_a_prior_that_does_not_fit_is_refused(paired_shards: Path, tmp_path: Path) -> None:
-    train(settings(paired_shards, "stage=codebook"), tmp_path / "one")
-    other = settings(paired_shards, "stage=prior", f"start_from={tmp_path / 'one'}", "size.entries=8")
+def test_a_prior_that_does_not_fit_is_refused(paired_shards: Path, trained_chain: Path, tmp_path: Path) -> None:
+    other = settings(paired_shards, "stage=prior", f"start_from={trained_chain}", "size.entries=8")
     with pytest.raises(UserError, match="another prior"):
-        train(other, tmp_path / "two")
+        train(other, tmp_path)
 
 
 def test_without_its_temporal_side_the_chain_trains_too(paired_shards: Path, tmp_path: Path) -> None:
@@ -159,10 +162,10 @@ def test_without_its_temporal_side_the_chain_trains_too(paired_shards: Path, tmp
     assert "train/code_temporal" not in curves
 
 
-def test_the_model_folder_describes_itself(paired_shards: Path, tmp_path: Path) -> None:
-    chosen = settings(paired_shards)
-    trained = train(chosen, tmp_path)
-    reopened = Restorer.from_pretrained(RunFolder(tmp_path).model)
-    for name, value in trained.state_dict().items():
+def test_the_model_folder_describes_itself(paired_shards: Path, trained_chain: Path) -> None:
+    folder = RunFolder(trained_chain)
+    reopened = Restorer.from_pretrained(folder.model)
+    for name, value in load_file(folder.weights("restorer")).items():
         assert torch.equal(reopened.state_dict()[name], value)
-    assert json.loads((RunFolder(tmp_path).model / "config.json").read_text())["model"] == chosen.model
+    described = json.loads((folder.model / "config.json").read_text())["model"]
+    assert described == settings(paired_shards).model
