@@ -103,7 +103,7 @@ def test_train_restore_evaluate_compare_from_end_to_end(
     assert code == 0, err
     run = Path(out.splitlines()[-1].removeprefix("run: "))
     measured = json.loads((run / "metrics.json").read_text())
-    assert set(measured["footage"]) == {"held_out", "carphone_distorted"}
+    assert set(measured["footage"]) == {"held_out", "carphone_distorted", "carphone_distorted_held_out"}
     for side in ("input", "identity", "restored"):
         assert {"psnr", "ssim", "ewarp_dis", "frame_difference"} <= set(measured[side])
     assert measured["input"] == measured["identity"]
@@ -112,10 +112,10 @@ def test_train_restore_evaluate_compare_from_end_to_end(
     assert twin.shape[2] >= 3 * 176
     for name in (
         "config.yaml",
-        "side_by_side.png",
+        "side_by_side-held_out.png",
         "model/model.safetensors",
         "losses-restorer.png",
-        "restored-held_out.mp4",
+        "restored-held_out-1.mp4",
     ):
         assert (run / name).stat().st_size > 0
 

@@ -80,6 +80,9 @@ class EmbeddedFootage:
         clip_frames: frames of a stored clip.
         train_frames: *carphone*'s frames before this one are trained on.
         held_out_from: its frames from this one on are only measured on.
+        held_out_clips: so many clips of ``held_out_frames`` frames, each with its own draw of the recipe, since one
+            draw alone may happen to be blur only or compression only.
+        held_out_frames: frames of a held-out clip, 4k+1.
         stride: frames between the starts of two *carphone* clips.
         camera_moves: clips made from the portrait.
         clips_per_shard: so few that there are several shards to shuffle and deal out.
@@ -93,6 +96,8 @@ class EmbeddedFootage:
         clip_frames: int,
         train_frames: int,
         held_out_from: int,
+        held_out_clips: int,
+        held_out_frames: int,
         stride: int,
         camera_moves: int,
         clips_per_shard: int,
@@ -108,6 +113,8 @@ class EmbeddedFootage:
         self.clip_frames = clip_frames
         self.train_frames = train_frames
         self.held_out_from = held_out_from
+        self.held_out_clips = held_out_clips
+        self.held_out_frames = held_out_frames
         self.stride = stride
         self.camera_moves = camera_moves
         self.clips_per_shard = clips_per_shard
@@ -128,21 +135,27 @@ class EmbeddedFootage:
         if not (self.root / "train" / MANIFEST).is_file():
             write_shards(self.root / "train", self._training_clips(), self.clips_per_shard)
         if not (self.root / "held_out" / MANIFEST).is_file():
-            write_shards(self.root / "held_out", [self._held_out_clip()], clips_per_shard=1)
+            write_shards(self.root / "held_out", self._held_out_clips(), self.clips_per_shard)
         return self.root / "train"
 
     def held_out(self) -> list[VideoPair]:
         """``held_out``: unseen frames, degraded by the recipe; ``carphone_distorted``: the really compressed twin.
 
-        Of the twin all 120 frames are given; from ``held_out_from`` on its clean side was never trained on.
+        Of the twin all 120 frames are given as ``carphone_distorted``, though the clean side of the early ones was
+        trained on, and the unseen ones again as ``carphone_distorted_held_out``.
         """
         self.prepare()
-        (sample,) = read_samples(shard_paths(self.root / "held_out"))
-        # In the training process itself, where decord must not be opened before loader workers fork.
-        clean, degraded = ((reader := PyAVReader(sample[part])).read(0, len(reader)) for part in (CLEAN, DEGRADED))
+        pairs = []
+        for sample in read_samples(shard_paths(self.root / "held_out")):
+            # In the training process itself, where decord must not be opened before loader workers fork.
+            clean, degraded = ((reader := PyAVReader(sample[part])).read(0, len(reader)) for part in (CLEAN, DEGRADED))
+            pairs.append(VideoPair("held_out", degraded, clean, RATE))
+        twin, clean = read_packaged(CARPHONE_DISTORTED), read_packaged(CARPHONE)
+        unseen = slice(self.held_out_from, None)
         return [
-            VideoPair("held_out", degraded, clean, RATE),
-            VideoPair("carphone_distorted", read_packaged(CARPHONE_DISTORTED), read_packaged(CARPHONE), RATE),
+            *pairs,
+            VideoPair("carphone_distorted", twin, clean, RATE),
+            VideoPair("carphone_distorted_held_out", twin[unseen], clean[unseen], RATE),
         ]
 
     def _training_clips(self) -> Iterator[Clip]:
@@ -164,15 +177,16 @@ class EmbeddedFootage:
                 frames = camera_move(portrait, self.clip_frames, height, width, rng)
             yield Clip(f"{source}-{number:03d}", frames, RATE, meta={"source": source})
 
-    def _held_out_clip(self) -> Clip:
-        clean = read_packaged(CARPHONE)[self.held_out_from :]
-        frames = (len(clean) - 1) // 4 * 4 + 1
-        clean = clean[:frames]
-        rng = derive_generator(self.seed, "footage", "held_out")
-        degraded, record = self.degradation(clean.astype(np.float32) / 255, rng)
-        stored = np.rint(degraded * 255).astype(np.uint8)
-        meta = {"source": "carphone", "first_frame": self.held_out_from, "degradation": record}
-        return Clip(f"carphone-held-out-{self.held_out_from:03d}", clean, RATE, stored, meta)
+    def _held_out_clips(self) -> Iterator[Clip]:
+        unseen = read_packaged(CARPHONE)[self.held_out_from :]
+        for start in np.linspace(0, len(unseen) - self.held_out_frames, self.held_out_clips).astype(int).tolist():
+            clean = unseen[start : start + self.held_out_frames]
+            first = self.held_out_from + start
+            rng = derive_generator(self.seed, "footage", "held_out", first)
+            degraded, record = self.degradation(clean.astype(np.float32) / 255, rng)
+            stored = np.rint(degraded * 255).astype(np.uint8)
+            meta = {"source": "carphone", "first_frame": first, "degradation": record}
+            yield Clip(f"carphone-held-out-{first:03d}", clean, RATE, stored, meta)
 
 
 def read_packaged(file: PackagedFile) -> np.ndarray:

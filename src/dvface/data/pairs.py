@@ -11,7 +11,7 @@ class VideoPair:
     """A degraded video and its clean twin, frame by frame in step.
 
     Attributes:
-        name: how tables call it.
+        name: how tables call it; pairs of one name are clips of one set and averaged.
         degraded: (T, H, W, 3) uint8 RGB.
         clean: the same shape.
         rate: frames a second.

@@ -63,7 +63,7 @@ def evaluate_files(
         for name, ours, theirs in pairs:
             one, other = read_video(ours), read_video(theirs)
             frames = _same_size(name, one, other)
-            result = measure(metric_factories(metrics), one[:frames], other[:frames])
+            result = measure(metric_factories(metrics), [(one[:frames], other[:frames])])
             cut = max(len(one), len(other)) - frames
             clips.append({"name": name, "frames": frames, "frames_left_out": cut, **result.values})
             results.append(result)

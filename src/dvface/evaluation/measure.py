@@ -1,6 +1,6 @@
-"""Restored frames against clean frames."""
+"""Restored clips against clean clips."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from dvface.metrics.suite import MetricSuite
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured on one video.
+    """What was measured on one set of clips.
 
     Attributes:
         values: measure to value.
@@ -34,16 +34,18 @@ def metric_factories(trees: Mapping[str, Mapping[str, Any]]) -> dict[str, Callab
     return {name: partial(build, tree) for name, tree in trees.items()}
 
 
-def measure(metrics: Mapping[str, Callable[[], ClipMetric]], restored: np.ndarray, clean: np.ndarray) -> Measured:
-    """Every measure of one restored video.
+def measure(
+    metrics: Mapping[str, Callable[[], ClipMetric]], clips: Iterable[tuple[np.ndarray, np.ndarray]]
+) -> Measured:
+    """Every measure, averaged over clips.
 
     Args:
         metrics: name to what makes the measure.
-        restored: (T, H, W, 3) uint8.
-        clean: the same shape.
+        clips: restored and clean frames of each clip, (T, H, W, 3) uint8 twice.
     """
     suite = MetricSuite(metrics)
     with torch.inference_mode():
-        suite.update(to_tensor(restored)[None], to_tensor(clean)[None])
+        for restored, clean in clips:
+            suite.update(to_tensor(restored)[None], to_tensor(clean)[None])
         values = suite.compute()
     return Measured(values=values, left_out=dict(suite.left_out), networks=dict(suite.networks))

@@ -1,7 +1,6 @@
 """The end of a run: restore what was held out, measure it, draw it, record it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +14,21 @@ from dvface.models.restorer import Restorer
 from dvface.report.panels import contact_sheet, labelled_video, write_png
 from dvface.report.progress import Progress
 from dvface.report.tables import Column, Table
+from dvface.tracking.compare import better_side
 from dvface.tracking.run import NoRun, Run
 from dvface.video.write import write_video
 
-MAIN = "held_out"
+SHOWN_CLIPS = 5
+"""Clips of each set that are drawn; all are measured."""
+
+Results = dict[str, dict[str, Measured]]
+"""Set of footage to side (``input``, ``identity``, ``restored``) to what was measured."""
 
 
-@dataclass(frozen=True)
-class Side:
-    """One column of the final table: a version of one held-out video."""
-
-    footage: str
-    name: str
-    frames: np.ndarray
-    clean: np.ndarray
-
-
-def restore_all(restorer: WindowedRestorer, pairs: list[VideoPair]) -> list[np.ndarray]:
+def restore_all(restorer: WindowedRestorer, pairs: Sequence[VideoPair], title: str) -> list[np.ndarray]:
     """Every pair's degraded side, restored: (T, H, W, 3) uint8 each."""
     restored = []
-    with Progress("restore held-out footage", total=sum(len(pair.degraded) for pair in pairs)) as bar:
+    with Progress(title, total=sum(len(pair.degraded) for pair in pairs)) as bar:
         for pair in pairs:
             frames = []
             for frame in restorer(pair.degraded):
@@ -44,9 +38,31 @@ def restore_all(restorer: WindowedRestorer, pairs: list[VideoPair]) -> list[np.n
     return restored
 
 
+def measure_all(
+    sides: Mapping[str, Mapping[str, Sequence[np.ndarray]]],
+    clean: Mapping[str, Sequence[np.ndarray]],
+    metrics: Mapping[str, Mapping[str, Any]],
+) -> Results:
+    """Each set's sides against its clean clips.
+
+    Args:
+        sides: set to side to its clips.
+        clean: set to the clean clips, in the same order.
+        metrics: the measures' configurations.
+    """
+    results: Results = {}
+    with Progress("measure", total=sum(len(each) for each in sides.values())) as bar:
+        for footage, each in sides.items():
+            for side, clips in each.items():
+                pairs = zip(clips, clean[footage], strict=True)
+                results.setdefault(footage, {})[side] = measure(metric_factories(metrics), pairs)
+                bar.advance(note=f"{footage} {side}")
+    return results
+
+
 def finish(
     folder: Path,
-    pairs: list[VideoPair],
+    pairs: Sequence[VideoPair],
     untrained: Restorer,
     trained: Restorer,
     metrics: Mapping[str, Mapping[str, Any]],
@@ -57,8 +73,8 @@ def finish(
 
     Args:
         folder: the run's.
-        pairs: held-out footage; `MAIN` is what ``input`` and ``restored`` of ``metrics.json`` speak of.
-        untrained: the same system before training, the identity baseline.
+        pairs: held-out footage; the first set is what ``input`` and ``restored`` of ``metrics.json`` speak of.
+        untrained: the same system before training, the identity baseline, measured on the first set.
         trained: the result.
         metrics: the measures' configurations.
         run: where the result is recorded.
@@ -67,38 +83,35 @@ def finish(
     Returns:
         What ``metrics.json`` holds.
     """
-    restored = restore_all(WindowedRestorer(trained), pairs)
-    identity = restore_all(WindowedRestorer(untrained), pairs[:1])
-    sides: list[Side] = []
+    main = pairs[0].name
+    restored = restore_all(WindowedRestorer(trained), pairs, "restore held-out footage")
+    sides: dict[str, dict[str, list[np.ndarray]]] = {}
+    clean: dict[str, list[np.ndarray]] = {}
     for pair, result in zip(pairs, restored, strict=True):
-        sides.append(Side(pair.name, "input", pair.degraded, pair.clean))
-        if pair is pairs[0]:
-            sides.append(Side(pair.name, "identity", identity[0], pair.clean))
-        sides.append(Side(pair.name, "restored", result, pair.clean))
-    measured: dict[str, dict[str, Measured]] = {}
-    with Progress("measure", total=len(sides)) as bar:
-        for side in sides:
-            values = measure(metric_factories(metrics), side.frames, side.clean)
-            measured.setdefault(side.footage, {})[side.name] = values
-            bar.advance(note=f"{side.footage} {side.name}")
-    main = measured[pairs[0].name]
+        each = sides.setdefault(pair.name, {"input": [], "restored": []})
+        each["input"].append(pair.degraded)
+        each["restored"].append(result)
+        clean.setdefault(pair.name, []).append(pair.clean)
+    first = [pair for pair in pairs if pair.name == main]
+    sides[main]["identity"] = restore_all(WindowedRestorer(untrained), first, "restore untrained")
+    measured = measure_all(sides, clean, metrics)
+    _draw(folder, pairs, restored, run)
     result_file = {
-        **{name: values.values for name, values in main.items()},
-        "footage": {name: {side: values.values for side, values in each.items()} for name, each in measured.items()},
-        "networks": main["restored"].networks,
-        "left_out": main["restored"].left_out,
-        "frames": {pair.name: len(pair.clean) for pair in pairs},
+        **{side: measured[main][side].values for side in ("input", "identity", "restored")},
+        "footage": {name: {side: found.values for side, found in each.items()} for name, each in measured.items()},
+        "networks": measured[main]["restored"].networks,
+        "left_out": measured[main]["restored"].left_out,
+        "frames": {name: sum(map(len, clips)) for name, clips in clean.items()},
         "parameters": trained.parameter_counts(),
         "seconds": round(seconds(), 1),
     }
-    _draw(folder, pairs, restored, run)
     write_json(folder / "metrics.json", result_file)
     run.log_metrics(
         {
             f"final/{footage}/{side}/{name}": value
             for footage, each in measured.items()
-            for side, values in each.items()
-            for name, value in values.values.items()
+            for side, found in each.items()
+            for name, value in found.values.items()
         },
         step=0,
     )
@@ -106,28 +119,35 @@ def finish(
     return result_file
 
 
-def _draw(folder: Path, pairs: list[VideoPair], restored: list[np.ndarray], run: Run | NoRun) -> None:
-    """One picture of all footage, and for each a restored video and one with the three side by side."""
-    rows = []
+def _draw(folder: Path, pairs: Sequence[VideoPair], restored: Sequence[np.ndarray], run: Run | NoRun) -> None:
+    """A picture for each set; for each clip shown, the restored video and one with the three side by side."""
+    drawn: dict[str, list[dict[str, np.ndarray]]] = {}
     for pair, result in zip(pairs, restored, strict=True):
+        rows = drawn.setdefault(pair.name, [])
+        if len(rows) == SHOWN_CLIPS or (rows and rows[0]["clean"].shape != pair.clean.shape[1:]):
+            continue
         middle = len(result) // 2
         rows.append({"input": pair.degraded[middle], "restored": result[middle], "clean": pair.clean[middle]})
-    write_png(folder / "side_by_side.png", contact_sheet(rows, scale=2))
-    run.log_artifact(folder / "side_by_side.png")
-    for pair, result in zip(pairs, restored, strict=True):
-        write_video(folder / f"restored-{pair.name}.mp4", result, pair.rate)
-        path = folder / f"side_by_side-{pair.name}.mp4"
+        name = f"{pair.name}-{len(rows)}" if sum(other.name == pair.name for other in pairs) > 1 else pair.name
+        write_video(folder / f"restored-{name}.mp4", result, pair.rate)
+        path = folder / f"side_by_side-{name}.mp4"
         write_video(path, labelled_video({"input": pair.degraded, "restored": result, "clean": pair.clean}), pair.rate)
+        run.log_artifact(path)
+    for name, rows in drawn.items():
+        path = folder / f"side_by_side-{name}.png"
+        write_png(path, contact_sheet(rows, scale=2))
         run.log_artifact(path)
 
 
 def final_table(result: Mapping[str, Any]) -> Table:
     """Footage and side by measure, from what ``metrics.json`` holds."""
-    names = list(dict.fromkeys(name for each in result["footage"].values() for side in each.values() for name in side))
-    columns = [Column("footage"), Column("side"), *(Column(name, form=".4f") for name in names)]
+    footage: Mapping[str, Mapping[str, Mapping[str, float]]] = result["footage"]
+    names = list(dict.fromkeys(name for each in footage.values() for side in each.values() for name in side))
+    columns = [Column("footage"), Column("side"), *(Column(name, better_side(name), ".4f") for name in names)]
     rows = [
-        [footage, side, *(values.get(name) for name in names)]
-        for footage, each in result["footage"].items()
-        for side, values in each.items()
+        [name, side, *(each[side].get(measure_name) for measure_name in names)]
+        for name, each in footage.items()
+        for side in ("input", "identity", "restored")
+        if side in each
     ]
     return Table(columns, rows)
