@@ -32,10 +32,12 @@ train: $(READY)  ## train the stages of an experiment: make train [exp=NAME] [ar
 	@$(BIN)/dvface train $(if $(filter resume=%,$(args)),,exp=$(exp)) $(args)
 
 restore: $(READY)  ## restore a video: make restore in=old.mp4 out=new.mp4 [checkpoint=RUN]
-	@$(BIN)/dvface restore input='$(in)' output='$(out)' $(if $(checkpoint),checkpoint='$(checkpoint)') $(args)
+	@$(BIN)/dvface restore $(if $(in),input='$(in)') $(if $(out),output='$(out)') \
+	  $(if $(checkpoint),checkpoint='$(checkpoint)') $(args)
 
 evaluate: $(READY)  ## measure videos: make evaluate in=RESTORED reference=CLEAN out=FOLDER
-	@$(BIN)/dvface evaluate restored='$(in)' reference='$(reference)' $(if $(out),out='$(out)') $(args)
+	@$(BIN)/dvface evaluate $(if $(in),restored='$(in)') $(if $(reference),reference='$(reference)') \
+	  $(if $(out),out='$(out)') $(args)
 
 compare: $(READY)  ## table of all finished runs, on screen and as HTML, Markdown, CSV, LaTeX
 	@$(BIN)/dvface compare $(args)

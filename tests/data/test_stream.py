@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader
 
 from dvface.config.build import build
 from dvface.config.compose import load, resolve
+from dvface.data.datamodule import check_clips
 from dvface.data.shards import CLEAN, read_samples, shard_paths
 from dvface.data.stream import ClipStream, Pair, collate, to_tensor
 from dvface.errors import UserError
@@ -94,9 +95,7 @@ def test_fewer_shards_than_readers_are_refused_with_the_remedy(small_shards: Pat
         stream(small_shards, recipe, world_size=2, workers=2)
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"), [({"frames": 13}, "9 frames, 13"), ({"crop": 64}, "64×48, a crop of 64")]
-)
+@pytest.mark.parametrize(("changes", "words"), [({"frames": 13}, "13"), ({"crop": 64}, "64×48, a crop of 64")])
 def test_clips_that_are_too_small_are_refused_by_name(small_shards: Path, recipe, changes, words: str) -> None:
     with pytest.raises(UserError, match=words):
         first(stream(small_shards, recipe, **changes), 1)
@@ -105,3 +104,19 @@ def test_clips_that_are_too_small_are_refused_by_name(small_shards: Path, recipe
 def test_pixels_map_to_the_contract_s_range() -> None:
     frames = np.array([0, 255], np.uint8).reshape(1, 1, 2, 1).repeat(3, axis=3)
     assert to_tensor(frames)[0].flatten().tolist() == [-1.0, 1.0]
+
+
+def test_a_damaged_clip_is_named(small_shards: Path, recipe) -> None:
+    with pytest.raises(UserError, match="clip-x cannot be used"):
+        stream(small_shards, recipe).pair("clip-x", b"no video", 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"frames": 13}, "9 frames, 13 are asked"), ({"crop": 64}, "64×48, a crop of 64"), ({"workers": 4}, "3 shards")],
+)
+def test_training_clips_are_checked_by_the_manifest_before_any_work(small_shards: Path, changes, words: str) -> None:
+    settings = {"frames": 5, "crop": 32, "workers": 1}
+    check_clips(small_shards, **settings)
+    with pytest.raises(UserError, match=words):
+        check_clips(small_shards, **(settings | changes))

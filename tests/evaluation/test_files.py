@@ -29,7 +29,7 @@ def test_folders_are_matched_by_name_and_averaged_over_clips(tmp_path: Path) -> 
         write(tmp_path / "restored" / f"{name}.mp4", grey(level))
         write(tmp_path / "reference" / f"{name}.mp4", grey(100))
     write(tmp_path / "reference" / "three.mp4", grey(100))
-    table, left_out = evaluate_files(tmp_path / "restored", tmp_path / "reference", PSNR, tmp_path / "out")
+    table, remarks = evaluate_files(tmp_path / "restored", tmp_path / "reference", PSNR, tmp_path / "out")
     report = json.loads((tmp_path / "out" / "metrics.json").read_text())
     by_name = {clip["name"]: clip["psnr"] for clip in report["clips"]}
     for name in by_name:
@@ -37,7 +37,7 @@ def test_folders_are_matched_by_name_and_averaged_over_clips(tmp_path: Path) -> 
         assert by_name[name] == pytest.approx(20 * np.log10(255 / np.abs(one - other)).mean(), abs=0.01)
     assert report["mean"]["psnr"] == pytest.approx((by_name["one"] + by_name["two"]) / 2)
     assert "one" in table
-    assert left_out == {}
+    assert remarks == ["three: no restored video of that name"]
     assert (tmp_path / "out" / "metrics.csv").read_text().count("\n") == 4
 
 
@@ -58,6 +58,10 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"32×16.*32×32"):
         evaluate_files(small, large, PSNR, tmp_path / "out")
     write(tmp_path / "a" / "second.mp4", grey(0))
+    write(tmp_path / "d" / "same.mp4", grey(0))
+    write(tmp_path / "d" / "same.mkv", grey(0))
+    with pytest.raises(UserError, match="have the same name"):
+        matched(tmp_path / "d", tmp_path / "a")
     write(tmp_path / "c" / "x.mp4", grey(0))
     write(tmp_path / "c" / "y.mp4", grey(0))
     with pytest.raises(UserError, match="no video has the same name"):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dvface.config.compose import difference, groups, load, resolve
-from dvface.config.schema import check
+from dvface.config.schema import CompareSettings, EvaluateSettings, RestoreSettings, check, validated
 from dvface.errors import UserError, nearest
 
 
@@ -19,7 +19,7 @@ def train(overrides: Sequence[str]) -> None:
             raise UserError("resume=RUN takes no other setting: the run keeps the configuration it was started with")
         path = resume_run(Path(resume[0]), print)
     else:
-        path = new_run(load("train", overrides), print)
+        path = new_run(overrides, print)
     print(f"run: {path}")
 
 
@@ -27,18 +27,18 @@ def restore(overrides: Sequence[str]) -> None:
     """`dvface restore`: a video in, a video out."""
     from dvface.inference.restore import restore_file
     from dvface.inference.windows import WindowedRestorer
-    from dvface.models.restorer import Restorer
+    from dvface.models.restorer import CONFIG_FILE, Restorer
 
-    settings = resolve(load("restore", overrides))
-    checkpoint = Path(settings["checkpoint"] or newest_model(Path(settings["runs"])))
-    model = Restorer.from_pretrained(checkpoint if (checkpoint / "config.json").is_file() else checkpoint / "model")
+    settings = validated(RestoreSettings, resolve(load("restore", overrides)))
+    checkpoint = Path(settings.checkpoint) if settings.checkpoint else newest_model(Path(settings.runs))
+    model = Restorer.from_pretrained(checkpoint if (checkpoint / CONFIG_FILE).is_file() else checkpoint / "model")
     try:
-        restorer = WindowedRestorer(model, window=settings["window"], overlap=settings["overlap"])
+        restorer = WindowedRestorer(model, settings.window, settings.overlap)
     except ValueError as error:
-        raise UserError(f"window={settings['window']} overlap={settings['overlap']}: {error}") from error
-    frames = restore_file(restorer, settings["input"], settings["output"])
+        raise UserError(f"window={settings.window} overlap={settings.overlap}: {error}") from error
+    frames = restore_file(restorer, settings.input, settings.output)
     print(f"model: {checkpoint}")
-    print(f"restored {frames} frames: {settings['output']}")
+    print(f"restored {frames} frames: {settings.output}")
 
 
 def newest_model(runs: Path) -> Path:
@@ -47,27 +47,23 @@ def newest_model(runs: Path) -> Path:
     Raises:
         UserError: no run has one.
     """
-    models = sorted(runs.glob("*/*/model/config.json"), key=lambda path: path.stat().st_mtime)
-    if not models:
+    finished = sorted(runs.glob("*/*/metrics.json"), key=lambda path: path.stat().st_mtime)
+    if not finished:
         raise UserError(f"no trained model below {runs}; run: dvface train, or give checkpoint=FOLDER")
-    return models[-1].parent
+    return finished[-1].parent / "model"
 
 
 def evaluate(overrides: Sequence[str]) -> None:
     """`dvface evaluate`: measures of restored videos against clean ones."""
     from dvface.evaluation.files import evaluate_files
 
-    settings = resolve(load("evaluate", overrides))
-    table, reasons = evaluate_files(
-        restored=Path(settings["restored"]),
-        reference=Path(settings["reference"]),
-        metrics=settings["metrics"],
-        out=Path(settings["out"]),
-    )
+    settings = validated(EvaluateSettings, resolve(load("evaluate", overrides)))
+    out = Path(settings.out)
+    table, remarks = evaluate_files(Path(settings.restored), Path(settings.reference), settings.metrics, out)
     print(table)
-    for name, reason in reasons.items():
-        print(f"left out: {name}: {reason}")
-    print(f"wrote: {settings['out']}/metrics.json")
+    for remark in remarks:
+        print(f"left out: {remark}")
+    print(f"wrote: {out / 'metrics.json'}")
 
 
 def compare(overrides: Sequence[str]) -> None:
@@ -75,14 +71,14 @@ def compare(overrides: Sequence[str]) -> None:
     from dvface.tracking.compare import comparison_table, write_comparison
     from dvface.tracking.store import sqlite_store
 
-    settings = resolve(load("compare", overrides))
-    runs = Path(settings["runs"])
+    settings = validated(CompareSettings, resolve(load("compare", overrides)))
+    runs = Path(settings.runs)
     if not (runs / "mlflow.db").is_file():
         raise UserError(f"{runs} has no tracking store yet; run: dvface train")
-    table = comparison_table(sqlite_store(runs).runs(), measures=settings["measures"], footage=settings["footage"])
+    table = comparison_table(sqlite_store(runs).runs(), measures=settings.measures, footage=settings.footage)
     print(table.text())
-    write_comparison(table, Path(settings["out"]))
-    print(f"wrote: {settings['out']}")
+    write_comparison(table, Path(settings.out))
+    print(f"wrote: {settings.out}")
 
 
 def interface(port: int, runs: Path) -> None:

@@ -1,5 +1,6 @@
 """`dvface <command>`: parses, imports what the command needs and nothing before, prints errors in one sentence."""
 
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -145,7 +146,14 @@ def run() -> None:
     try:
         app()
     except (UserError, WeightsMissing) as error:
-        print(f"error: {error}", file=sys.stderr)
+        # A loader's worker hands over its whole traceback as text; the last line is the sentence.
+        print(f"error: {str(error).splitlines()[-1].removeprefix('dvface.errors.UserError: ')}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.filename is None and error.errno != errno.ENOSPC:
+            raise
+        where = f": {error.filename}" if error.filename else ""
+        print(f"error: {error.strerror}{where}; choose another place or make room", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -1,5 +1,6 @@
 """From a configuration tree to objects, through Hydra's ``instantiate``, behind an allow-list."""
 
+import json
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any
@@ -16,6 +17,9 @@ def targets(tree: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]
             yield path, tree
         for key, value in tree.items():
             yield from targets(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(tree, list | tuple):
+        for position, value in enumerate(tree):
+            yield from targets(value, f"{path}[{position}]")
 
 
 def find_class(name: str, path: str, allowed: str = "dvface.") -> type | Any:
@@ -60,6 +64,9 @@ def build(tree: Mapping[str, Any], allowed: str = "dvface.") -> Any:
 
     for path, node in targets(tree):
         find_class(str(node[TARGET]), path or "(root)", allowed)
+    if "${" in json.dumps(tree, default=str):
+        # Hydra would resolve it, and resolvers read the environment.
+        raise UserError("a part's description still has an interpolation '${…}' in it; resolve it first")
     try:
         return instantiate(dict(tree), _convert_="all")
     except InstantiationException as error:

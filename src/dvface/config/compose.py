@@ -68,10 +68,10 @@ def resolve(tree: DictConfig) -> dict[str, Any]:
     Raises:
         UserError: a mandatory value (``???``) is missing or an interpolation points nowhere.
     """
-    missing = sorted(OmegaConf.missing_keys(tree))
-    if missing:
-        raise UserError(f"{missing[0]} has no value yet; give one: {missing[0]}=VALUE")
     try:
+        missing = sorted(OmegaConf.missing_keys(tree))
+        if missing:
+            raise UserError(f"{missing[0]} has no value yet; give one: {missing[0]}=VALUE")
         plain = OmegaConf.to_container(tree, resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(f"the configuration does not resolve: {str(error).splitlines()[0]}") from error

@@ -1,23 +1,55 @@
-"""The one schema: what a composed training configuration must be, checked before any work starts."""
+"""The one schema: what a composed configuration must be, checked before any work starts."""
 
 import inspect
 import types
 from collections.abc import Mapping
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from dvface.config.build import TARGET, find_class, targets
 from dvface.errors import UserError, nearest
 
 Component = dict[str, Any]
-STAGES = ("codebook", "prior", "restorer")
 
 
 class Strict(BaseModel):
     """No unknown keys, no silent conversion of text to numbers."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+PathText = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value)]
+"""A path; a file that is called 2024 is a path too."""
+
+
+class RestoreSettings(Strict):
+    """`dvface restore`, resolved."""
+
+    input: PathText
+    output: PathText
+    checkpoint: PathText | None
+    runs: PathText
+    window: int = Field(ge=1)
+    overlap: int = Field(ge=0)
+
+
+class EvaluateSettings(Strict):
+    """`dvface evaluate`, resolved."""
+
+    restored: PathText
+    reference: PathText
+    out: PathText
+    metrics: dict[str, Component]
+
+
+class CompareSettings(Strict):
+    """`dvface compare`, resolved."""
+
+    runs: PathText
+    footage: str
+    measures: list[str] | None
+    out: PathText
 
 
 class StageSettings(Strict):
@@ -37,11 +69,26 @@ class StageSettings(Strict):
         return self
 
 
+class StagesSettings(Strict):
+    """The stages in the order in which they are trained."""
+
+    codebook: StageSettings
+    prior: StageSettings
+    restorer: StageSettings
+
+    def of(self, name: str) -> StageSettings:
+        """The stage of that name."""
+        stage: StageSettings = getattr(self, name)
+        return stage
+
+
+STAGES = tuple(StagesSettings.model_fields)
+
+
 class TrainerSettings(Strict):
     """What Lightning's Trainer is told."""
 
     accelerator: Literal["cpu", "gpu", "auto"]
-    devices: int = Field(ge=1)
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true"]
     gradient_clip: float = Field(gt=0)
     log_every: int = Field(ge=1)
@@ -65,8 +112,8 @@ class TrainSettings(Strict):
     ablates: list[str]
     seed: int = Field(ge=0)
     stage: Literal["chain", "codebook", "prior", "restorer"]
-    start_from: str | None
-    runs: str
+    start_from: PathText | None
+    runs: PathText
     size: dict[str, int]
     autoencoder: Component
     backbone: Component
@@ -77,7 +124,7 @@ class TrainSettings(Strict):
     loss: Component
     degradation: Component
     model: Component
-    stages: dict[Literal["codebook", "prior", "restorer"], StageSettings]
+    stages: StagesSettings
     data: DataSettings
     metrics: dict[str, Component]
     trainer: TrainerSettings
@@ -86,22 +133,30 @@ class TrainSettings(Strict):
     @property
     def chosen_stages(self) -> list[str]:
         """The stages to train, in order."""
-        return [name for name in STAGES if name in self.stages] if self.stage == "chain" else [self.stage]
+        return list(STAGES) if self.stage == "chain" else [self.stage]
 
 
-def check(tree: Mapping[str, Any]) -> TrainSettings:
-    """Check a resolved training configuration.
+Settings = TypeVar("Settings", bound=Strict)
+
+
+def validated(schema: type[Settings], tree: Mapping[str, Any]) -> Settings:
+    """A resolved configuration as ``schema``; every class that it names takes the arguments that it gives.
 
     Raises:
         UserError: one sentence for the first fault: the key, the value, what is allowed, the nearest match.
     """
     try:
-        settings = TrainSettings.model_validate(tree)
+        settings = schema.model_validate(tree)
     except ValidationError as error:
         raise UserError(_sentence(error, tree)) from error
     for path, node in targets(tree):
         _check_arguments(path, node)
     return settings
+
+
+def check(tree: Mapping[str, Any]) -> TrainSettings:
+    """`validated` for a training configuration."""
+    return validated(TrainSettings, tree)
 
 
 def _sentence(error: ValidationError, tree: Mapping[str, Any]) -> str:

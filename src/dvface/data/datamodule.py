@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
 from dvface.data.pairs import VideoPair
-from dvface.data.shards import shard_paths
-from dvface.data.stream import ClipStream, Degradation, Pair, collate, to_tensor
+from dvface.data.shards import read_manifest, shard_paths
+from dvface.data.stream import ClipStream, Degradation, Pair, check_dealing, collate, to_tensor
+from dvface.errors import UserError
 
 
 class Source(Protocol):
@@ -19,16 +21,44 @@ class Source(Protocol):
         ...
 
     def held_out(self) -> list[VideoPair]:
-        """Degraded and clean videos for measuring; no frame of them is trained on."""
+        """Degraded and clean videos for measuring; no measured frame is trained on."""
         ...
 
 
-class HeldOutClips(Dataset[Pair]):
-    """The first ``frames`` frames of each held-out pair, whole, for watching the loss during training."""
+def check_clips(folder: Path, frames: int, crop: int, workers: int) -> None:
+    """Refuse, by the manifest alone, training clips that are too short or small, or too few shards.
 
-    def __init__(self, pairs: list[VideoPair], frames: int) -> None:
+    Raises:
+        UserError: one sentence that names the first such clip and the setting.
+    """
+    entries = read_manifest(folder)
+    for entry in entries:
+        if entry["frames"] < frames:
+            raise UserError(
+                f"clip {entry['key']} in {folder} has {entry['frames']} frames, {frames} are asked; "
+                "lower stages.*.frames or write longer clips"
+            )
+        if min(entry["height"], entry["width"]) < crop:
+            raise UserError(
+                f"clip {entry['key']} in {folder} is {entry['width']}×{entry['height']}, a crop of {crop} is asked; "
+                "lower stages.*.crop or write larger clips"
+            )
+    check_dealing(len(shard_paths(folder)), 1, workers)
+
+
+class HeldOutClips(Dataset[Pair]):
+    """The beginning and the middle of each held-out pair, for watching the loss during training.
+
+    Args:
+        pairs: held-out videos.
+        frames: at most so many frames of each; of a shorter one, the 4k+1 that it has.
+        multiple: height and width are cut to a multiple of this.
+    """
+
+    def __init__(self, pairs: list[VideoPair], frames: int, multiple: int) -> None:
         self.pairs = pairs
         self.frames = frames
+        self.multiple = multiple
 
     def __len__(self) -> int:
         """Number of pairs."""
@@ -37,11 +67,13 @@ class HeldOutClips(Dataset[Pair]):
     def __getitem__(self, index: int) -> Pair:
         """One pair."""
         pair = self.pairs[index]
-        return Pair(
-            clean=to_tensor(pair.clean[: self.frames]),
-            degraded=to_tensor(pair.degraded[: self.frames]),
-            key=pair.name,
-        )
+        return Pair(clean=to_tensor(self._cut(pair.clean)), degraded=to_tensor(self._cut(pair.degraded)), key=pair.name)
+
+    def _cut(self, video: np.ndarray) -> np.ndarray:
+        frames = (min(self.frames, len(video)) - 1) // 4 * 4 + 1
+        height, width = (size // self.multiple * self.multiple for size in video.shape[1:3])
+        top, left = (video.shape[1] - height) // 2, (video.shape[2] - width) // 2
+        return video[:frames, top : top + height, left : left + width]
 
 
 class ClipDataModule(LightningDataModule):
@@ -56,6 +88,7 @@ class ClipDataModule(LightningDataModule):
         workers: loader processes for each training process; 0 loads in the training process itself.
         buffer: samples held for shuffling.
         seed: the run's seed.
+        multiple: what the model needs height and width to be a multiple of.
     """
 
     def __init__(
@@ -68,8 +101,10 @@ class ClipDataModule(LightningDataModule):
         workers: int,
         buffer: int,
         seed: int,
+        multiple: int,
     ) -> None:
         super().__init__()
+        self.multiple = multiple
         self.source = source
         self.degradation = degradation
         self.frames = frames
@@ -96,10 +131,12 @@ class ClipDataModule(LightningDataModule):
             rank=self.trainer.global_rank if self.trainer else 0,
             world_size=self.trainer.world_size if self.trainer else 1,
             workers=self.workers,
-            skip_batches=self.trainer.global_step * self.trainer.accumulate_grad_batches if self.trainer else 0,
+            skip_batches=self.trainer.global_step if self.trainer else 0,
         )
         return DataLoader(stream, batch_size=self.batch_size, num_workers=self.workers, collate_fn=collate)
 
     def val_dataloader(self) -> DataLoader[Pair]:
-        """The held-out clips, one a batch, since their sizes may differ."""
-        return DataLoader(HeldOutClips(self.source.held_out(), self.frames), batch_size=1, collate_fn=collate)
+        """The first set of held-out clips, one a batch, since their sizes may differ."""
+        pairs = self.source.held_out()
+        first = [pair for pair in pairs if pair.name == pairs[0].name]
+        return DataLoader(HeldOutClips(first, self.frames, self.multiple), batch_size=1, collate_fn=collate)

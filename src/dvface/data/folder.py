@@ -23,12 +23,13 @@ class ShardFolders:
         self.held_out_folder = Path(held_out)
 
     def prepare(self) -> Path:
-        """The training folder, checked.
+        """The training folder; both folders are checked.
 
         Raises:
             UserError: the folder has no manifest, no clip, or a shard is missing.
         """
         shard_paths(self.train)
+        shard_paths(self.held_out_folder)
         return self.train
 
     def held_out(self) -> list[VideoPair]:
@@ -47,7 +48,7 @@ class ShardFolders:
             clean, degraded = (PyAVReader(sample[part]) for part in (CLEAN, DEGRADED))
             pairs.append(
                 VideoPair(
-                    name=sample["__key__"],
+                    name="held_out",
                     degraded=degraded.read(0, len(degraded)),
                     clean=clean.read(0, len(clean)),
                     rate=Fraction(json.loads(sample[META])["rate"]),

@@ -15,9 +15,11 @@ class VideoPair:
         degraded: (T, H, W, 3) uint8 RGB.
         clean: the same shape.
         rate: frames a second.
+        measured_from: the whole video is restored; measured is it from this frame on.
     """
 
     name: str
     degraded: np.ndarray
     clean: np.ndarray
     rate: Fraction
+    measured_from: int = 0

@@ -6,6 +6,7 @@ A sample is ``KEY.clean.mp4`` (lossless H.264), ``KEY.meta.json`` and, where a d
 
 import hashlib
 import json
+import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -153,7 +154,18 @@ def verify(folder: str | Path) -> list[str]:
 
 
 def read_samples(shards: Iterable[Path]) -> Iterator[dict[str, Any]]:
-    """The samples of ``shards`` in order: ``__key__`` and the encoded parts as bytes."""
+    """The samples of ``shards`` in order: ``__key__`` and the encoded parts as bytes.
+
+    Raises:
+        UserError: a shard is no tar file or a sample has no clean side.
+    """
     from webdataset.tariterators import tarfile_samples
 
-    yield from tarfile_samples({"url": str(path)} for path in shards)
+    for path in shards:
+        try:
+            for sample in tarfile_samples([{"url": str(path)}]):
+                if CLEAN not in sample:
+                    raise UserError(f"sample {sample['__key__']} in {path} has no {CLEAN}; write the data set again")
+                yield sample
+        except tarfile.TarError as error:
+            raise UserError(f"shard {path} is damaged ({error}); check with: dvface verify {path.parent}") from error

@@ -49,6 +49,20 @@ def collate(pairs: Sequence[Pair]) -> ClipBatch:
     )
 
 
+def check_dealing(shards: int, world_size: int, workers: int) -> None:
+    """Refuse more readers than shards: some would have nothing to read.
+
+    Raises:
+        UserError: there are fewer shards than processes × workers.
+    """
+    readers = world_size * max(1, workers)
+    if shards < readers:
+        raise UserError(
+            f"{shards} shards cannot be dealt to {world_size} processes × {max(1, workers)} workers; "
+            f"write at least {readers} shards or lower data.workers"
+        )
+
+
 class ClipStream(IterableDataset[Pair]):
     """Clips from shards, cropped in time and space, flipped and degraded on the fly, for ever.
 
@@ -89,12 +103,7 @@ class ClipStream(IterableDataset[Pair]):
         skip_batches: int = 0,
     ) -> None:
         super().__init__()
-        readers = world_size * max(1, workers)
-        if len(shards) < readers:
-            raise UserError(
-                f"{len(shards)} shards cannot be dealt to {world_size} processes × {max(1, workers)} workers; "
-                f"write at least {readers} shards or lower data.workers"
-            )
+        check_dealing(len(shards), world_size, workers)
         self.shards = tuple(sorted(shards))
         self.degradation = degradation
         self.frames = frames
@@ -127,12 +136,17 @@ class ClipStream(IterableDataset[Pair]):
             own = order[self.rank :: self.world_size][worker :: self.workers]
             rng = derive_generator(self.seed, "buffer", epoch, self.rank, worker)
             held: list[dict[str, Any]] = []
+            found = 0
             for sample in read_samples(self.shards[index] for index in own):
+                found += 1
                 held.append(sample)
                 if len(held) > self.buffer:
                     yield epoch, held.pop(int(rng.integers(len(held))))
             for index in rng.permutation(len(held)):
                 yield epoch, held[index]
+            if not found:
+                names = ", ".join(self.shards[index].name for index in own)
+                raise UserError(f"no clip in {names}; write the data set again")
             epoch += 1
 
     def pair(self, key: str, encoded: bytes, epoch: int) -> Pair:
@@ -144,14 +158,17 @@ class ClipStream(IterableDataset[Pair]):
             epoch: counted from 0.
 
         Raises:
-            UserError: the clip is shorter or smaller than what ``frames`` and ``crop`` ask.
+            UserError: the clip is damaged, or shorter or smaller than what ``frames`` and ``crop`` ask.
         """
         rng = derive_generator(self.seed, "sample", epoch, key)
-        reader = open_clip(encoded)
-        if len(reader) < self.frames:
-            raise UserError(f"clip {key} has {len(reader)} frames, {self.frames} are asked; lower the clip's frames")
-        start = int(rng.integers(len(reader) - self.frames + 1))
-        clip = reader.read(start, self.frames)
+        try:
+            reader = open_clip(encoded)
+            start = int(rng.integers(max(1, len(reader) - self.frames + 1)))
+            clip = reader.read(start, self.frames)
+        except ValueError as error:
+            raise UserError(
+                f"clip {key} cannot be used: {error}; lower the stage's frames or prepare it again"
+            ) from error
         height, width = clip.shape[1:3]
         if min(height, width) < self.crop:
             raise UserError(f"clip {key} is {width}×{height}, a crop of {self.crop} is asked; lower the crop")

@@ -1,6 +1,7 @@
 """Restored video files against clean ones, from any method."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,21 @@ from dvface.video.read import FRAME_SUFFIXES, read_video
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".ts")
 
 
-def matched(restored: Path, reference: Path) -> list[tuple[str, Path, Path]]:
-    """Pairs (name, restored, reference): two files, two folders of frames, or two folders matched by name.
+@dataclass(frozen=True)
+class Matched:
+    """Pairs of videos, and what has no twin.
+
+    Attributes:
+        pairs: name, restored, reference.
+        alone: sentences on videos that one side lacks.
+    """
+
+    pairs: list[tuple[str, Path, Path]]
+    alone: list[str]
+
+
+def matched(restored: Path, reference: Path) -> Matched:
+    """Two files, two folders of frames, or two folders of videos matched by name.
 
     Raises:
         UserError: a path does not exist, or nothing matches.
@@ -25,42 +39,54 @@ def matched(restored: Path, reference: Path) -> list[tuple[str, Path, Path]]:
     for option, path in (("restored", restored), ("reference", reference)):
         if not path.exists():
             raise UserError(f"{option}={path} does not exist; correct the path")
+    if _is_one_video(restored) and _is_one_video(reference):
+        return Matched([(restored.stem, restored, reference)], [])
     ours, theirs = _videos(restored), _videos(reference)
-    if len(ours) == len(theirs) == 1:
-        ((name, one),), (other,) = ours.items(), theirs.values()
-        return [(name, one, other)]
     shared = [name for name in ours if name in theirs]
     if not shared:
         raise UserError(f"no video has the same name in restored={restored} and reference={reference}; rename one side")
-    return [(name, ours[name], theirs[name]) for name in shared]
+    alone = [f"{name}: no reference of that name" for name in ours if name not in theirs]
+    alone += [f"{name}: no restored video of that name" for name in theirs if name not in ours]
+    return Matched([(name, ours[name], theirs[name]) for name in shared], alone)
+
+
+def _is_one_video(path: Path) -> bool:
+    """A file, or a folder of frames."""
+    return path.is_file() or any(file.suffix.lower() in FRAME_SUFFIXES for file in path.iterdir())
 
 
 def _videos(path: Path) -> dict[str, Path]:
     """Name to video: the path itself, or what lies in the folder."""
-    if path.is_file() or any(file.suffix.lower() in FRAME_SUFFIXES for file in path.iterdir()):
+    if _is_one_video(path):
         return {path.stem: path}
-    inside = sorted(file for file in path.iterdir() if file.is_dir() or file.suffix.lower() in VIDEO_SUFFIXES)
-    return {file.stem: file for file in inside}
+    found: dict[str, Path] = {}
+    for file in sorted(path.iterdir()):
+        if not (file.is_dir() or file.suffix.lower() in VIDEO_SUFFIXES):
+            continue
+        if file.stem in found:
+            raise UserError(f"{found[file.stem]} and {file} have the same name; rename one")
+        found[file.stem] = file
+    return found
 
 
 def evaluate_files(
     restored: Path, reference: Path, metrics: Mapping[str, Mapping[str, Any]], out: Path
-) -> tuple[str, dict[str, str]]:
+) -> tuple[str, list[str]]:
     """Measure every matched pair; write ``metrics.json``, ``metrics.csv`` and ``metrics.md`` into ``out``.
 
     Frames beyond the shorter of two videos are left out and said so in the clip's entry.
 
     Returns:
-        The table as text, and what was left out with the reason.
+        The table as text, and a sentence on everything that was left out.
 
     Raises:
         UserError: a path is wrong, a video cannot be read, or two sizes differ.
     """
-    pairs = matched(restored, reference)
+    found = matched(restored, reference)
     clips: list[dict[str, Any]] = []
     results: list[Measured] = []
-    with Progress("measure", total=len(pairs)) as bar:
-        for name, ours, theirs in pairs:
+    with Progress("measure", total=len(found.pairs)) as bar:
+        for name, ours, theirs in found.pairs:
             one, other = read_video(ours), read_video(theirs)
             frames = _same_size(name, one, other)
             result = measure(metric_factories(metrics), [(one[:frames], other[:frames])])
@@ -79,11 +105,23 @@ def evaluate_files(
     )
     write_json(
         out / "metrics.json",
-        {"mean": mean, "clips": clips, "networks": results[0].networks, "left_out": left_out},
+        {
+            "mean": mean,
+            "clips": clips,
+            "networks": results[0].networks,
+            "left_out": left_out,
+            "without_twin": found.alone,
+        },
     )
     write_text(out / "metrics.csv", table.csv())
     write_text(out / "metrics.md", table.markdown())
-    return table.text(), left_out
+    partial = [
+        f"{name}: has a value on {count} of {len(clips)} clips"
+        for name in names
+        if (count := sum(name in clip for clip in clips)) < len(clips)
+    ]
+    missing = [f"{name}: {reason}" for name, reason in left_out.items()]
+    return table.text(), [*found.alone, *partial, *missing]
 
 
 def _same_size(name: str, one: np.ndarray, other: np.ndarray) -> int:

@@ -129,7 +129,7 @@ class Run:
         if kind is None:
             self.finish("FINISHED")
         else:
-            self.finish("KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED")
+            self.finish("KILLED" if issubclass(kind, KeyboardInterrupt | SystemExit) else "FAILED")
 
 
 class NoRun:

@@ -80,7 +80,8 @@ class RunLogger(Logger):
         self.run.log_metrics({f"{self.stage}/{name}": value for name, value in numbers.items()}, step or 0)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step or 0, **numbers}) + "\n")
+            # The newline first, so that a line cut short by a power cut spoils no other.
+            file.write("\n" + json.dumps({"step": step or 0, **numbers}))
 
     def finalize(self, status: str) -> None:
         """Send what is buffered."""
@@ -91,8 +92,11 @@ def read_curves(path: Path) -> dict[str, list[tuple[int, float]]]:
     """The curves that `RunLogger` wrote: name to (step, value) in order of steps."""
     curves: dict[str, dict[int, float]] = {}
     if path.is_file():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            numbers = json.loads(line)
+        for line in filter(None, path.read_text(encoding="utf-8").splitlines()):
+            try:
+                numbers = json.loads(line)
+            except json.JSONDecodeError:
+                continue  # cut short when the process ended; the resumed run wrote the step again
             step = numbers.pop("step")
             for name, value in numbers.items():
                 curves.setdefault(name, {})[step] = value

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
-import time
+import pickle
+import signal
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from dvface.config.build import build
 from dvface.config.schema import STAGES, TrainSettings
@@ -40,7 +44,7 @@ class RunFolder:
 
     @property
     def state(self) -> Path:
-        """What a resumed run must know: the tracking run's id, the seconds spent."""
+        """What a resumed run must know: the tracking run's id, the seconds spent, whether it is finished."""
         return self.path / "run.json"
 
     @property
@@ -64,6 +68,40 @@ class RunFolder:
     def curves(self, stage: str) -> Path:
         """The numbers that a stage logged."""
         return self.path / "stages" / stage / "curves.jsonl"
+
+
+def starting_weights(settings: TrainSettings) -> Path | None:
+    """What the first chosen stage starts from; None where it starts from nothing.
+
+    Raises:
+        UserError: it needs ``start_from`` and has none, or the other way round, or that run lacks the weights.
+    """
+    first = settings.chosen_stages[0]
+    if first == STAGES[0]:
+        if settings.start_from is not None:
+            raise UserError(f"start_from={settings.start_from}: the {first} stage comes first and starts from nothing")
+        return None
+    before = STAGES[STAGES.index(first) - 1]
+    if settings.start_from is None:
+        raise UserError(
+            f"stage={first} starts from the {before} stage: give start_from=RUN_FOLDER of a run that trained it"
+        )
+    weights = RunFolder(Path(settings.start_from)).weights(before)
+    if not weights.is_file():
+        raise UserError(f"start_from={settings.start_from}: no weights of the {before} stage at {weights}")
+    return weights
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors that a stage left.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise UserError(f"{path} is damaged ({error}); delete it to train that stage again") from error
 
 
 class Chain:
@@ -93,8 +131,10 @@ class Chain:
                 self._train_stage(name, model, source)
                 with whole_file(weights) as temporary:
                     save_file({key: value.contiguous() for key, value in model.state_dict().items()}, temporary)
-            model.load_state_dict(load_file(weights))
-        model.save_pretrained(self.folder.model, settings.model)
+                self._plot(name)
+            model.load_state_dict(read_weights(weights))
+        if settings.chosen_stages[-1] == STAGES[-1]:
+            model.save_pretrained(self.folder.model, settings.model)
         return model.eval()
 
     def _load_start(self, model: Restorer) -> None:
@@ -102,34 +142,25 @@ class Chain:
 
         Only the prior is taken, so that one prior can serve restorers with other backbones and fusions.
         """
-        settings = self.settings
-        first = settings.chosen_stages[0]
-        before = STAGES[STAGES.index(first) - 1] if first != STAGES[0] else None
-        if settings.start_from is None:
-            if before:
-                raise UserError(
-                    f"stage={first} starts from the {before} stage: give start_from=RUN_FOLDER of a run that trained it"
-                )
+        weights = starting_weights(self.settings)
+        if weights is None:
             return
-        if before is None:
-            raise UserError(f"start_from={settings.start_from}: the {first} stage comes first and starts from nothing")
-        weights = RunFolder(Path(settings.start_from)).weights(before)
-        if not weights.is_file():
-            raise UserError(f"start_from={settings.start_from}: no weights of the {before} stage at {weights}")
         prior = {
-            key.removeprefix("prior."): value for key, value in load_file(weights).items() if key.startswith("prior.")
+            key.removeprefix("prior."): value
+            for key, value in read_weights(weights).items()
+            if key.startswith("prior.")
         }
         try:
             model.prior.load_state_dict(prior)
         except RuntimeError as error:
             raise UserError(
-                f"start_from={settings.start_from} has another prior than exp={settings.exp} asks; "
+                f"start_from={self.settings.start_from} has another prior than exp={self.settings.exp} asks; "
                 "train its codebook and prior stages first"
             ) from error
 
     def _train_stage(self, name: str, model: Restorer, source: Source) -> None:
         settings = self.settings
-        spec = settings.stages[name]  # type: ignore[index]
+        spec = settings.stages.of(name)
         seed_everything(derive_seed(settings.seed, "stage", name) % 2**32, verbose=False)
         stage: Stage = build(spec.module)(model=model)
         data = ClipDataModule(
@@ -141,18 +172,43 @@ class Chain:
             workers=settings.data.workers,
             buffer=settings.data.buffer,
             seed=derive_seed(settings.seed, "data", name),
+            multiple=model.spatial_multiple,
         )
         checkpoint = self.folder.checkpoint(name)
         trainer = make_trainer(
             settings, spec.steps, checkpoint, name, RunLogger(self.run, name, self.folder.curves(name))
         )
-        resume = str(checkpoint) if checkpoint.is_file() else None
-        trainer.fit(stage, datamodule=data, ckpt_path=resume, weights_only=True)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
+        resume = str(checkpoint) if _readable(checkpoint) else None
+        try:
+            trainer.fit(stage, datamodule=data, ckpt_path=resume, weights_only=True)
+        except SystemExit as ended:
+            # Lightning turns Ctrl-C into an exit of its own and ignores further ones; SIGTERM into a success.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            if trainer.received_sigterm:
+                raise SystemExit(128 + signal.SIGTERM) from ended
+            if trainer.interrupted:
+                raise KeyboardInterrupt from ended
+            raise
+
+    def _plot(self, name: str) -> None:
         picture = self.folder.path / f"losses-{name}.png"
-        plot_curves(picture, read_curves(self.folder.curves(name)), title=f"{settings.exp}: {name}")
+        plot_curves(picture, read_curves(self.folder.curves(name)), title=f"{self.settings.exp}: {name}")
         self.run.log_artifact(picture)
+
+
+def _readable(checkpoint: Path) -> bool:
+    """Whether there is a checkpoint to go on from.
+
+    Raises:
+        UserError: there is one and it is damaged.
+    """
+    if not checkpoint.is_file():
+        return False
+    try:
+        torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
+        raise UserError(f"{checkpoint} is damaged; delete it to train that stage from its start") from error
+    return True
 
 
 def make_trainer(settings: TrainSettings, steps: int, checkpoint: Path, name: str, logger: RunLogger) -> Trainer:
@@ -161,7 +217,7 @@ def make_trainer(settings: TrainSettings, steps: int, checkpoint: Path, name: st
     options = settings.trainer
     return Trainer(
         accelerator=options.accelerator,
-        devices=options.devices,
+        devices=1,
         precision=options.precision,
         max_steps=steps,
         gradient_clip_val=options.gradient_clip,
@@ -202,20 +258,27 @@ def quieten() -> None:
         warnings.filterwarnings("ignore", message=message)
 
 
-def write_state(folder: RunFolder, run: Run | NoRun, seconds: float) -> None:
+def write_state(folder: RunFolder, run: Run | NoRun, seconds: float, finished: bool) -> None:
     """Remember what a resumed run must know."""
-    write_json(folder.state, {"tracking_run": run.id, "seconds": round(seconds, 1), "written": time.time()})
+    state = {"tracking_run": run.id, "seconds": round(seconds, 1), "finished": finished}
+    write_json(folder.state, state)
 
 
 def read_state(folder: RunFolder) -> dict[str, Any]:
     """What `write_state` wrote.
 
     Raises:
-        UserError: the folder is no run folder.
+        UserError: the folder is no run folder, its file is damaged, or the run is finished.
     """
     if not folder.state.is_file() or not folder.config.is_file():
         raise UserError(
             f"resume={folder.path} is no run folder (no {folder.state.name}); name the folder that training printed"
         )
-    state: dict[str, Any] = json.loads(folder.state.read_text(encoding="utf-8"))
+    try:
+        state: dict[str, Any] = json.loads(folder.state.read_text(encoding="utf-8"))
+        finished = state["finished"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise UserError(f"{folder.state} is damaged; start another run with start_from={folder.path}") from error
+    if finished:
+        raise UserError(f"resume={folder.path}: that run is finished; start another")
     return state

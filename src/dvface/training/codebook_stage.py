@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dvface.contracts import ClipBatch
+from dvface.models.priors.branch import NoBranch
 from dvface.models.restorer import Restorer
 from dvface.training.stage import Stage
 
@@ -24,6 +25,8 @@ class CodebookStage(Stage):
     def __init__(self, model: Restorer, decoder: nn.Module, learning_rate: float, warmup_steps: int, seed: int) -> None:
         super().__init__(model, learning_rate, warmup_steps, seed)
         self.decoder = decoder
+        if all(isinstance(branch, NoBranch) for branch in model.prior.branches.values()):
+            raise ValueError("both sides of the prior are none: there is no codebook to learn")
         model.requires_grad_(False)
         model.prior.encoder.requires_grad_(True)
         for branch in model.prior.branches.values():

@@ -21,6 +21,9 @@ from dvface.video.write import write_video
 SHOWN_CLIPS = 5
 """Clips of each set that are drawn; all are measured."""
 
+WINDOW, OVERLAP = 17, 4
+"""Frames restored at once and frames that two windows share."""
+
 Results = dict[str, dict[str, Measured]]
 """Set of footage to side (``input``, ``identity``, ``restored``) to what was measured."""
 
@@ -74,7 +77,7 @@ def finish(
     Args:
         folder: the run's.
         pairs: held-out footage; the first set is what ``input`` and ``restored`` of ``metrics.json`` speak of.
-        untrained: the same system before training, the identity baseline, measured on the first set.
+        untrained: the same system before training, the identity baseline.
         trained: the result.
         metrics: the measures' configurations.
         run: where the result is recorded.
@@ -84,16 +87,15 @@ def finish(
         What ``metrics.json`` holds.
     """
     main = pairs[0].name
-    restored = restore_all(WindowedRestorer(trained), pairs, "restore held-out footage")
+    restored = restore_all(WindowedRestorer(trained, WINDOW, OVERLAP), pairs, "restore held-out footage")
+    identity = restore_all(WindowedRestorer(untrained, WINDOW, OVERLAP), pairs, "restore untrained")
     sides: dict[str, dict[str, list[np.ndarray]]] = {}
     clean: dict[str, list[np.ndarray]] = {}
-    for pair, result in zip(pairs, restored, strict=True):
-        each = sides.setdefault(pair.name, {"input": [], "restored": []})
-        each["input"].append(pair.degraded)
-        each["restored"].append(result)
-        clean.setdefault(pair.name, []).append(pair.clean)
-    first = [pair for pair in pairs if pair.name == main]
-    sides[main]["identity"] = restore_all(WindowedRestorer(untrained), first, "restore untrained")
+    for pair, first, result in zip(pairs, identity, restored, strict=True):
+        each = sides.setdefault(pair.name, {"input": [], "identity": [], "restored": []})
+        for side, frames in zip(each.values(), (pair.degraded, first, result), strict=True):
+            side.append(frames[pair.measured_from :])
+        clean.setdefault(pair.name, []).append(pair.clean[pair.measured_from :])
     measured = measure_all(sides, clean, metrics)
     _draw(folder, pairs, restored, run)
     result_file = {
@@ -105,7 +107,6 @@ def finish(
         "parameters": trained.parameter_counts(),
         "seconds": round(seconds(), 1),
     }
-    write_json(folder / "metrics.json", result_file)
     run.log_metrics(
         {
             f"final/{footage}/{side}/{name}": value
@@ -115,6 +116,7 @@ def finish(
         },
         step=0,
     )
+    write_json(folder / "metrics.json", result_file)
     run.log_artifact(folder / "metrics.json")
     return result_file
 
@@ -148,6 +150,5 @@ def final_table(result: Mapping[str, Any]) -> Table:
         [name, side, *(each[side].get(measure_name) for measure_name in names)]
         for name, each in footage.items()
         for side in ("input", "identity", "restored")
-        if side in each
     ]
     return Table(columns, rows)

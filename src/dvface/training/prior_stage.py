@@ -24,8 +24,6 @@ class PriorStage(Stage):
         seed: see `Stage`.
     """
 
-    requires = "codebook"
-
     def __init__(
         self, model: Restorer, feature_weight: float, learning_rate: float, warmup_steps: int, seed: int
     ) -> None:

@@ -21,8 +21,6 @@ class RestorerStage(Stage):
         seed: see `Stage`.
     """
 
-    requires = "prior"
-
     def __init__(
         self, model: Restorer, losses: WeightedLosses, learning_rate: float, warmup_steps: int, seed: int
     ) -> None:

@@ -1,25 +1,26 @@
 """The train command: a configuration in, a run folder out."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from copy import deepcopy
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
 from dvface.config.build import build
 from dvface.config.compose import difference, load, resolve
-from dvface.config.schema import TrainSettings, check
-from dvface.data.datamodule import Source
+from dvface.config.schema import STAGES, TrainSettings, check
+from dvface.data.datamodule import Source, check_clips
 from dvface.errors import UserError
 from dvface.files import write_text
 from dvface.models.restorer import Restorer
 from dvface.tracking.environment import provenance
 from dvface.tracking.run import NoRun, Run
-from dvface.training.chain import Chain, RunFolder, read_state, write_state
+from dvface.training.chain import Chain, RunFolder, read_state, starting_weights, write_state
 from dvface.training.finish import final_table, finish
 
 
@@ -35,24 +36,27 @@ class Store(Protocol):
         ...
 
 
-def new_run(tree: DictConfig, say: Callable[[str], None]) -> Path:
-    """Train what ``tree`` describes in a new run folder.
+def new_run(overrides: Sequence[str], say: Callable[[str], None]) -> Path:
+    """Train what the overrides choose in a new run folder.
 
     Args:
-        tree: composed, unresolved.
+        overrides: Hydra overrides of ``conf/train.yaml``.
         say: prints a line for the user.
 
     Returns:
         The run folder.
 
     Raises:
-        UserError: the configuration is wrong; nothing has been written then.
+        UserError: the configuration is wrong; no run folder has been made then.
     """
+    tree = load("train", overrides)
+    changes = baseline_difference(tree, overrides)
+    # A run must be found again from any working directory.
+    tree.runs = str(Path(str(tree.runs)).resolve())
     settings = check(resolve(tree))
-    changes = baseline_difference(tree)
+    check_parts(settings)
     for line in changes:
         say(line)
-    build(settings.model)  # a part that refuses its numbers does so before any folder is made
     store: Store = build(settings.logger)
     name = datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = RunFolder(_fresh(Path(settings.runs) / settings.exp, name))
@@ -61,7 +65,7 @@ def new_run(tree: DictConfig, say: Callable[[str], None]) -> Path:
         tags["ablation"] = "\n".join(changes)
     run = store.start_run("dvface", f"{settings.exp} {name}", tags)
     write_text(folder.config, OmegaConf.to_yaml(tree))
-    write_state(folder, run, 0.0)
+    write_state(folder, run, 0.0, finished=False)
     return _work(settings, folder, run, 0.0, say)
 
 
@@ -69,25 +73,57 @@ def resume_run(path: Path, say: Callable[[str], None]) -> Path:
     """Continue an interrupted run from its last checkpoint, with the configuration that it was started with.
 
     Raises:
-        UserError: ``path`` is no run folder, or its configuration no longer fits this version.
+        UserError: ``path`` is no unfinished run folder, or its configuration no longer fits this version.
     """
     folder = RunFolder(path)
     state = read_state(folder)
-    tree = OmegaConf.load(folder.config)
-    assert isinstance(tree, DictConfig)
+    try:
+        tree = OmegaConf.load(folder.config)
+    except YAMLError as error:
+        raise UserError(f"{folder.config} is damaged; start another run") from error
+    if not isinstance(tree, DictConfig):
+        raise UserError(f"{folder.config} is damaged; start another run")
     settings = check(resolve(tree))
-    if folder.metrics.is_file():
-        raise UserError(f"resume={path}: that run is finished; start another with exp={settings.exp}")
     run = build(settings.logger).open_run(state["tracking_run"])
     return _work(settings, folder, run, float(state["seconds"]), say)
 
 
-def baseline_difference(tree: DictConfig) -> list[str]:
-    """What an ablation changes against its baseline, a line a key; empty without a baseline."""
+def baseline_difference(tree: DictConfig, overrides: Sequence[str]) -> list[str]:
+    """What an ablation changes against its baseline under the same other overrides, a line a key."""
     if tree.baseline is None:
         return []
-    changed = difference(load("train", [f"exp={tree.baseline}"]), tree)
+    others = [text for text in overrides if not text.startswith("exp=")]
+    changed = difference(load("train", [f"exp={tree.baseline}", *others]), tree)
     return [f"{key}: {before} -> {after}" for key, (before, after) in changed.items()]
+
+
+def check_parts(settings: TrainSettings) -> None:
+    """Refuse whatever can be refused before a run folder exists: parts, clips, stages, device.
+
+    Raises:
+        UserError: one sentence on the first fault.
+        WeightsMissing: a loss needs a network that is not at hand.
+    """
+    if settings.trainer.accelerator == "gpu" and not torch.cuda.is_available():
+        raise UserError("trainer.accelerator=gpu: this machine has no usable GPU; say trainer.accelerator=cpu")
+    starting_weights(settings)
+    model: Restorer = build(settings.model)
+    source: Source = build(settings.data.source)
+    for name in settings.chosen_stages:
+        stage = settings.stages.of(name)
+        build(stage.degradation)
+        build(stage.module)(model=model)
+        if stage.crop % model.spatial_multiple:
+            raise UserError(
+                f"stages.{name}.crop={stage.crop}: this model needs a multiple of {model.spatial_multiple} pixels"
+            )
+        check_clips(source.prepare(), stage.frames, stage.crop, settings.data.workers)
+    size = 2 * model.spatial_multiple
+    try:
+        with torch.inference_mode():
+            model.eval()(torch.zeros(1, 3, 1 + model.temporal_stride, size, size))
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"the model's parts do not fit together: {str(error).splitlines()[0]}") from error
 
 
 def _fresh(parent: Path, name: str) -> Path:
@@ -114,16 +150,19 @@ def _work(
         with guard:
             run.log_params(settings.model_dump(exclude={"model"}))
             run.log_artifact(folder.config)
-            chain = Chain(settings, folder, run)
-            trained = chain.train()
+            trained = Chain(settings, folder, run).train()
             run.log_metrics({"total_parameters": trained.parameter_counts()["total"]}, step=0)
-            if settings.chosen_stages[-1] == "restorer":
-                source: Source = build(settings.data.source)
-                untrained: Restorer = build(deepcopy(settings.model)).eval()
-                result = finish(folder.path, source.held_out(), untrained, trained, settings.metrics, run, seconds)
+            if settings.chosen_stages[-1] == STAGES[-1]:
+                pairs = build(settings.data.source).held_out()
+                untrained: Restorer = build(settings.model).eval()
+                result = finish(folder.path, pairs, untrained, trained, settings.metrics, run, seconds)
                 say(final_table(result).text())
                 for name, reason in result["left_out"].items():
                     say(f"left out: {name}: {reason}")
-    finally:
-        write_state(folder, run, seconds())
+        write_state(folder, run, seconds(), finished=True)
+    except BaseException as error:
+        write_state(folder, run, seconds(), finished=False)
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            say(f"interrupted; go on with: dvface train resume={folder.path}")
+        raise
     return folder.path

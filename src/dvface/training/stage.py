@@ -23,11 +23,10 @@ class Stage(LightningModule, ABC):
         seed: the run's seed; every step draws from its own stream, so a resumed run draws the same.
     """
 
-    requires: str | None = None
-    """The stage whose weights this one starts from."""
-
     def __init__(self, model: Restorer, learning_rate: float, warmup_steps: int, seed: int) -> None:
         super().__init__()
+        if learning_rate <= 0:
+            raise ValueError(f"learning_rate must be above 0, got {learning_rate}")
         self.model = model
         self.learning_rate = learning_rate
         self.warmup_steps = warmup_steps

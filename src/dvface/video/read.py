@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from dvface.errors import UserError
-from dvface.video.colour import picture_stream, to_rgb
+from dvface.video.colour import ColourConverter, picture_stream
 
 FRAME_SUFFIXES = (".png", ".jpg", ".jpeg")
 
@@ -37,7 +37,7 @@ def open_video(path: str | Path) -> Iterator[tuple[Any, Any]]:
 
 
 def upright_frames(container: Any, stream: Any, name: str) -> Iterator[np.ndarray]:
-    """Every frame as `colour.to_rgb` gives it; ``name`` is the file to blame.
+    """Every frame as `ColourConverter.to_rgb` gives it; ``name`` is the file to blame.
 
     A video cut exactly between two frames reads as the shorter video that it is.
 
@@ -45,13 +45,14 @@ def upright_frames(container: Any, stream: Any, name: str) -> Iterator[np.ndarra
         UserError: a frame cannot be decoded, or there is none.
     """
     decoded = 0
+    converter = ColourConverter()
     try:
         for packet in container.demux(stream):
             # A decoder with several threads swallows the error that a broken packet should raise.
             if packet.is_corrupt:
                 raise UserError(f"{name} is damaged or cut short near frame {decoded}; give a whole video")
             for frame in packet.decode():
-                yield to_rgb(frame)
+                yield converter.to_rgb(frame)
                 decoded += 1
     except av.FFmpegError as error:
         raise UserError(

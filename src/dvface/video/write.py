@@ -13,7 +13,7 @@ import numpy as np
 
 from dvface.errors import UserError
 from dvface.files import whole_file
-from dvface.video.colour import from_rgb, tag_colours
+from dvface.video.colour import ColourConverter, tag_colours
 
 GOOD: Mapping[str, str] = MappingProxyType({"crf": "16", "preset": "medium"})
 
@@ -67,10 +67,11 @@ def _encode_into(
     stream.pix_fmt = pixel_format
     stream.codec_context.thread_count = threads
     tag_colours(stream)
+    converter = ColourConverter()
     for number, frame in enumerate(chain([first], iterator)):
         if frame.shape != first.shape or frame.dtype != np.uint8:
             raise ValueError(f"frame {number} for {name} is {frame.dtype} {frame.shape}, must be uint8 {first.shape}")
-        container.mux(stream.encode(from_rgb(_even(frame) if halves_chroma else frame, pixel_format)))
+        container.mux(stream.encode(converter.from_rgb(_even(frame) if halves_chroma else frame, pixel_format)))
     container.mux(stream.encode(None))
 
 

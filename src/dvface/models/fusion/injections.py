@@ -64,6 +64,7 @@ class Modulation(Injection):
 
     def forward(self, tokens: Tensor, side: PriorSide, prior: PriorFeatures, grid: Grid) -> Tensor:
         """See the base class."""
+        _check_not_empty(side, "modulation")
         pooled = side.tokens.mean(dim=(2, 3))
         if self.pooling == "clip":
             pooled = pooled.mean(dim=1, keepdim=True)
@@ -113,8 +114,9 @@ class CrossAttention(Injection):
         """See the base class.
 
         Raises:
-            ValueError: the queries should come from a side that is empty.
+            ValueError: the side is empty, or the queries should come from a side that is empty.
         """
+        _check_not_empty(side, "cross attention")
         asking = self._asking(tokens, prior, grid)
         height, width = side.tokens.shape[2:4]
         entries = rearrange(side.tokens, "b t h w c -> (b t) (h w) c")
@@ -139,6 +141,11 @@ class CrossAttention(Injection):
         maps = rearrange(source.tokens, "b t h w c -> (b t) c h w")
         maps = functional.interpolate(maps, size=(grid.height, grid.width), mode="bilinear", align_corners=False)
         return rearrange(maps, "n c h w -> n (h w) c")
+
+
+def _check_not_empty(side: PriorSide, injection: str) -> None:
+    if side.channels == 0:
+        raise ValueError(f"the prior has no such side for the {injection} to inject; choose none for it in the fusion")
 
 
 def zero(layer: nn.Module) -> nn.Module:
