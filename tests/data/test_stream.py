@@ -20,7 +20,7 @@ def recipe():
 
 
 def stream(shards: Path, recipe, **changes) -> ClipStream:
-    settings = {"frames": 5, "crop": 32, "batch_size": 2, "buffer": 2, "seed": 7} | changes
+    settings = {"frames": 5, "crop": 32, "context": 8, "batch_size": 2, "buffer": 2, "seed": 7} | changes
     return ClipStream(shard_paths(shards), recipe, **settings)
 
 

@@ -109,4 +109,4 @@ def test_descriptions_carry_the_numbers():
     text = build("vfhq").describe()
     for number in ("0.1–10 px", "by 4 (area 20%", "0–10/255", "CRF 18–25"):
         assert number in text
-    assert "(70% of clips)" in build("light").describe()
+    assert "(60% of clips)" in build("light").describe()

@@ -100,6 +100,7 @@ class DataSettings(Strict):
     """Where clips come from and how they are loaded."""
 
     source: Component
+    context: int = Field(ge=0)
     workers: int = Field(ge=0)
     buffer: int = Field(ge=0)
 

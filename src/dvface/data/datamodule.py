@@ -84,6 +84,7 @@ class ClipDataModule(LightningDataModule):
         degradation: the recipe for the training pairs.
         frames: T of the training pairs, 4k+1.
         crop: height and width of the training pairs.
+        context: pixels around the crop that are degraded with it, see `ClipStream`.
         batch_size: pairs a batch and process.
         workers: loader processes for each training process; 0 loads in the training process itself.
         buffer: samples held for shuffling.
@@ -97,6 +98,7 @@ class ClipDataModule(LightningDataModule):
         degradation: Degradation,
         frames: int,
         crop: int,
+        context: int,
         batch_size: int,
         workers: int,
         buffer: int,
@@ -109,6 +111,7 @@ class ClipDataModule(LightningDataModule):
         self.degradation = degradation
         self.frames = frames
         self.crop = crop
+        self.context = context
         self.batch_size = batch_size
         self.workers = workers
         self.buffer = buffer
@@ -125,6 +128,7 @@ class ClipDataModule(LightningDataModule):
             degradation=self.degradation,
             frames=self.frames,
             crop=self.crop,
+            context=self.context,
             batch_size=self.batch_size,
             buffer=self.buffer,
             seed=self.seed,

@@ -76,6 +76,8 @@ class ClipStream(IterableDataset[Pair]):
         degradation: the recipe.
         frames: T of the pairs.
         crop: height and width of the pairs in pixels.
+        context: pixels around the crop that are degraded with it and then cut away, since codecs and filters
+            treat a frame's border otherwise than its middle (DOVE degrades a 1.5 times larger crop).
         batch_size: samples a batch; needed to know what ``skip_batches`` batches were.
         buffer: samples held for shuffling.
         seed: the run's seed.
@@ -94,6 +96,7 @@ class ClipStream(IterableDataset[Pair]):
         degradation: Degradation,
         frames: int,
         crop: int,
+        context: int,
         batch_size: int,
         buffer: int,
         seed: int,
@@ -108,6 +111,7 @@ class ClipStream(IterableDataset[Pair]):
         self.degradation = degradation
         self.frames = frames
         self.crop = crop
+        self.context = context
         self.batch_size = batch_size
         self.buffer = buffer
         self.seed = seed
@@ -174,12 +178,21 @@ class ClipStream(IterableDataset[Pair]):
             raise UserError(f"clip {key} is {width}×{height}, a crop of {self.crop} is asked; lower the crop")
         top = int(rng.integers(height - self.crop + 1))
         left = int(rng.integers(width - self.crop + 1))
-        clip = clip[:, top : top + self.crop, left : left + self.crop]
-        if rng.random() < 0.5:
-            clip = clip[:, :, ::-1]
-        if rng.random() < 0.5:
-            # Faces move as plausibly backwards; BFVR-STC and DicFace reverse clips too.
-            clip = clip[::-1]
+        around = (
+            slice(max(0, top - self.context), top + self.crop + self.context),
+            slice(max(0, left - self.context), left + self.crop + self.context),
+        )
+        clip = clip[:, *around]
+        inside = (
+            slice(None),
+            *(slice(at := edge - part.start, at + self.crop) for edge, part in zip((top, left), around, strict=True)),
+        )
         clean = np.ascontiguousarray(clip).astype(np.float32) / 255
         degraded, _ = self.degradation(clean, rng)
+        clean, degraded = clean[inside], degraded[inside]
+        if rng.random() < 0.5:
+            clean, degraded = clean[:, :, ::-1], degraded[:, :, ::-1]
+        if rng.random() < 0.5:
+            # Faces move as plausibly backwards; BFVR-STC and DicFace reverse clips too.
+            clean, degraded = clean[::-1], degraded[::-1]
         return Pair(clean=to_tensor(clean), degraded=to_tensor(degraded), key=f"{key}@{epoch}")

@@ -168,6 +168,7 @@ class Chain:
             degradation=build(spec.degradation),
             frames=spec.frames,
             crop=spec.crop,
+            context=settings.data.context,
             batch_size=spec.batch_size,
             workers=settings.data.workers,
             buffer=settings.data.buffer,

@@ -56,9 +56,15 @@ def measure_all(
     results: Results = {}
     with Progress("measure", total=sum(len(each) for each in sides.values())) as bar:
         for footage, each in sides.items():
+            results[footage] = {}
             for side, clips in each.items():
-                pairs = zip(clips, clean[footage], strict=True)
-                results.setdefault(footage, {})[side] = measure(metric_factories(metrics), pairs)
+                # Equal pixels have equal measures: the untrained system usually is the identity.
+                twin = next((other for other in results[footage] if all(map(np.array_equal, clips, each[other]))), None)
+                if twin is None:
+                    pairs = zip(clips, clean[footage], strict=True)
+                    results[footage][side] = measure(metric_factories(metrics), pairs)
+                else:
+                    results[footage][side] = results[footage][twin]
                 bar.advance(note=f"{footage} {side}")
     return results
 
