@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tests.conftest import SMALLEST
 
 from dvface.cli import main
@@ -58,6 +59,7 @@ def test_help_answers_without_heavy_imports() -> None:
         ),
         (["restore"], "input has no value"),
         (["restore", "input=nowhere.mp4", "output=a.mp4", "runs={tmp}"], "no trained model below"),
+        (["restore", "input=a.mp4", "output=b.mp4", "window=abc"], "window='abc': input should be a valid integer"),
         (["evaluate", "restored=nowhere", "reference=nowhere"], "restored=nowhere does not exist"),
         (["compare", "runs={tmp}"], "no tracking store yet"),
         (["verify", "{tmp}"], "no data set of shards"),
@@ -75,6 +77,48 @@ def test_mistakes_end_in_one_sentence_and_exit_code_2(arguments, words, tmp_path
     assert err.count("\n") == 1
     assert "Traceback" not in out + err
     assert not any(path.suffix in (".mp4", ".ckpt", ".safetensors") for path in tmp_path.rglob("*"))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs in which the embedded shards are prepared once."""
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["stages.restorer.crop=200"], "a crop of 200 is asked"),
+        (["stages.restorer.crop=60"], "needs a multiple of 8"),
+        (["stages.restorer.frames=21"], "17 frames, 21 are asked"),
+        (["data.workers=9"], "lower data.workers"),
+        (["~loss.terms.temporal"], "must have the same names"),
+        (["prior/temporal=none"], "choose none for it in the fusion"),
+        (["prior/temporal=none", "prior/spatial=none"], "there is no codebook to learn"),
+        (["stages.prior.module.learning_rate=-1.0"], "learning_rate must be above 0"),
+        (["degradation.operators.h264.crf=[50,20]"], "crf"),
+        (["stage=prior"], "give start_from=RUN_FOLDER"),
+        (["trainer.accelerator=gpu"], "no usable GPU"),
+    ],
+)
+def test_training_that_cannot_work_is_refused_before_a_run_exists(
+    changes, words, runs: Path, monkeypatch, capsys
+) -> None:
+    if "trainer.accelerator=gpu" in changes and torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    code, _, err = dvface(["train", f"runs={runs}", *changes], monkeypatch, capsys)
+    assert code == 2
+    assert words in err
+    assert err.count("\n") == 1
+    assert {path.name for path in runs.iterdir()} <= {"data"}
+
+
+def test_an_unwritable_place_is_named(tmp_path: Path, monkeypatch, capsys) -> None:
+    (tmp_path / "file").write_text("no folder")
+    code, _, err = dvface(["train", f"runs={tmp_path / 'file'}"], monkeypatch, capsys)
+    assert code == 2
+    assert str(tmp_path / "file") in err
+    assert "Traceback" not in err
 
 
 def test_summary_counts_the_whole_model(monkeypatch, capsys) -> None:

@@ -82,6 +82,18 @@ def test_a_model_description_cannot_name_foreign_code(
             Restorer.from_pretrained(tmp_path)
 
 
+def test_a_list_in_a_model_description_hides_no_foreign_code(
+    smallest_model: Restorer, smallest_settings: TrainSettings, tmp_path: Path
+) -> None:
+    smallest_model.save_pretrained(tmp_path, smallest_settings.model)
+    config = json.loads((tmp_path / "config.json").read_text())
+    for value in ([{"_target_": "builtins.print", "_args_": ["foreign"]}], "${oc.env:HOME}"):
+        config["model"]["refinement"]["channels"] = value
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        with pytest.raises(UserError, match=r"only classes below|interpolation"):
+            Restorer.from_pretrained(tmp_path)
+
+
 def test_weights_of_another_size_are_refused_in_a_sentence(
     smallest_model: Restorer, smallest_settings: TrainSettings, tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ from dvface.data.shards import Clip, write_shards
 from dvface.errors import UserError
 from dvface.models.restorer import Restorer
 from dvface.tracking.run import NoRun
-from dvface.training.callbacks import ProgressCallback, read_curves
+from dvface.training.callbacks import ProgressCallback, RunLogger, read_curves
 from dvface.training.chain import Chain, RunFolder
 
 STEPS = 4
@@ -100,6 +100,43 @@ def test_resumed_equals_uninterrupted(
     curves = [read_curves(RunFolder(tmp_path / run).curves(stage)) for run in ("whole", "cut")]
     assert curves[0] == curves[1]
     assert len(curves[0]["train/loss"]) == STEPS
+
+
+def test_ctrl_c_reaches_the_caller_and_the_run_goes_on_later(
+    paired_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = settings(paired_shards, "stage=codebook")
+    step_done = ProgressCallback.on_train_batch_end
+
+    def press(self: ProgressCallback, trainer: Trainer, *rest: object) -> None:
+        step_done(self, trainer, *rest)
+        if trainer.global_step == STEPS - 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(ProgressCallback, "on_train_batch_end", press)
+    with pytest.raises(KeyboardInterrupt):
+        train(chosen, tmp_path)
+    monkeypatch.undo()
+    train(chosen, tmp_path)
+    assert RunFolder(tmp_path).weights("codebook").is_file()
+    assert len(read_curves(RunFolder(tmp_path).curves("codebook"))["train/loss"]) == STEPS
+
+
+def test_a_damaged_checkpoint_is_named(paired_shards: Path, tmp_path: Path) -> None:
+    checkpoint = RunFolder(tmp_path).checkpoint("codebook")
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(b"cut short")
+    with pytest.raises(UserError, match=r"last\.ckpt is damaged; delete it"):
+        train(settings(paired_shards, "stage=codebook"), tmp_path)
+
+
+def test_a_line_cut_short_spoils_no_curve(tmp_path: Path) -> None:
+    path = tmp_path / "curves.jsonl"
+    logger = RunLogger(NoRun(), "codebook", path)
+    logger.log_metrics({"train/loss": 3.0}, step=1)
+    path.write_text(path.read_text() + '\n{"step": 2, "tra')
+    logger.log_metrics({"train/loss": 1.0}, step=2)
+    assert read_curves(path) == {"train/loss": [(1, 3.0), (2, 1.0)]}
 
 
 def test_each_stage_trains_its_own_parts_and_no_other(trained_chain: Path) -> None:

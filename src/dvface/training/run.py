@@ -112,7 +112,10 @@ def check_parts(settings: TrainSettings) -> None:
     for name in settings.chosen_stages:
         stage = settings.stages.of(name)
         build(stage.degradation)
-        build(stage.module)(model=model)
+        try:
+            build(stage.module)(model=model)
+        except ValueError as error:
+            raise UserError(f"stages.{name}.module: {error}") from error
         if stage.crop % model.spatial_multiple:
             raise UserError(
                 f"stages.{name}.crop={stage.crop}: this model needs a multiple of {model.spatial_multiple} pixels"
