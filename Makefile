@@ -56,4 +56,4 @@ lint: $(READY)  ## ruff, mypy, import layers
 
 lock: $(READY)  ## resolve pyproject.toml anew into requirements.lock
 	@$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev --generate-hashes \
-	  --no-header --no-annotate --no-emit-index-url pyproject.toml -o requirements.lock
+	  --no-header --no-annotate pyproject.toml -o requirements.lock

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from dvface.video.decode import DecordReader, PyAVReader, count_frames, decode_clip, open_clip
+from dvface.video.decode import DecordReader, PyAVReader, count_frames, open_clip
 from dvface.video.read import read_video
 from dvface.video.write import LOSSLESS, encode
 from dvface.weights import PackagedFile
@@ -66,7 +66,7 @@ def test_a_reader_travels_to_a_worker_before_it_opens(lossless: bytes):
 
 @pytest.mark.parametrize("width", [2, 16, 24, 32])
 def test_narrow_clips_decode(width: int, frames: np.ndarray):
-    assert decode_clip(encode(frames[:5, :, :width], Fraction(25)), 1, 4).shape == (4, 144, width, 3)
+    assert open_clip(encode(frames[:5, :, :width], Fraction(25))).read(1, 4).shape == (4, 144, width, 3)
 
 
 def test_frames_are_counted_not_promised(lossless: bytes):
@@ -77,4 +77,4 @@ def test_frames_are_counted_not_promised(lossless: bytes):
     with av.open(io.BytesIO(promising)) as container:
         assert container.streams.video[0].frames > 40
     assert count_frames(promising) == 40
-    np.testing.assert_array_equal(decode_clip(promising, 31, 9), decode_clip(lossless, 31, 9))
+    np.testing.assert_array_equal(open_clip(promising).read(31, 9), open_clip(lossless).read(31, 9))

@@ -57,12 +57,8 @@ def _check_range(start: int, frames: int, available: int) -> None:
         raise ValueError(f"wanted {frames} frames from {start}, the video has {available} in all")
 
 
-class DecordReader:
-    """Reads through decord, which seeks exactly and fast.
-
-    decord must not be opened before a process forks, so it opens at the first read, in the worker that uses
-    it. It may loop forever on frames that a container promises and lacks (dmlc/decord#373), so every range is
-    checked against a count of the frames that are there. It fails on most frames narrower than 25 pixels.
+class EncodedVideo:
+    """An encoded video in memory and how many frames it really has.
 
     Args:
         data: the whole encoded video.
@@ -74,6 +70,18 @@ class DecordReader:
     @cached_property
     def _length(self) -> int:
         return count_frames(self._data)
+
+    def __len__(self) -> int:
+        return self._length
+
+
+class DecordReader(EncodedVideo):
+    """Reads through decord, which seeks exactly and fast.
+
+    decord must not be opened before a process forks, so it opens at the first read, in the worker that uses
+    it. It may loop forever on frames that a container promises and lacks (dmlc/decord#373), so every range is
+    checked against a count of the frames that are there.
+    """
 
     @cached_property
     def _reader(self) -> Any:
@@ -84,31 +92,19 @@ class DecordReader:
         except decord.DECORDError as error:
             raise ValueError("the video data is damaged or cut short: decord cannot open it") from error
 
-    def __len__(self) -> int:
-        return self._length
-
     def read(self, start: int, frames: int) -> np.ndarray:
         """See `ClipReader.read`."""
+        import decord
+
         _check_range(start, frames, len(self))
-        return self._reader.get_batch(range(start, start + frames)).asnumpy()
+        try:
+            return self._reader.get_batch(range(start, start + frames)).asnumpy()
+        except decord.DECORDError as error:
+            raise ValueError("the video data is damaged: decord cannot decode it") from error
 
 
-class PyAVReader:
-    """Reads through PyAV: every codec and platform, but decodes from the first frame on.
-
-    Args:
-        data: the whole encoded video.
-    """
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    @cached_property
-    def _length(self) -> int:
-        return count_frames(self._data)
-
-    def __len__(self) -> int:
-        return self._length
+class PyAVReader(EncodedVideo):
+    """Reads through PyAV: every codec and platform, but decodes from the first frame on."""
 
     def read(self, start: int, frames: int) -> np.ndarray:
         """See `ClipReader.read`."""
@@ -126,12 +122,3 @@ def open_clip(data: bytes) -> ClipReader:
     with _open(data) as container:
         wide = container.streams.video[0].width >= DECORD_LEAST_WIDTH
     return DecordReader(data) if wide and find_spec("decord") else PyAVReader(data)
-
-
-def decode_clip(data: bytes, start: int, frames: int) -> np.ndarray:
-    """(T, H, W, 3) uint8 RGB: ``frames`` frames from frame ``start`` of the encoded video ``data``.
-
-    Raises:
-        ValueError: the video has fewer frames (the message gives both numbers) or is damaged.
-    """
-    return open_clip(data).read(start, frames)
