@@ -106,6 +106,12 @@ def test_pixels_map_to_the_contract_s_range() -> None:
     assert to_tensor(frames)[0].flatten().tolist() == [-1.0, 1.0]
 
 
+def test_context_changes_what_the_recipe_sees_and_not_the_crop(small_shards: Path, recipe) -> None:
+    with_context, alone = (first(stream(small_shards, recipe, context=size), 6) for size in (8, 0))
+    assert all(torch.equal(one.clean, other.clean) for one, other in zip(with_context, alone, strict=True))
+    assert not any(torch.equal(one.degraded, other.degraded) for one, other in zip(with_context, alone, strict=True))
+
+
 def test_a_damaged_clip_is_named(small_shards: Path, recipe) -> None:
     with pytest.raises(UserError, match="clip-x cannot be used"):
         stream(small_shards, recipe).pair("clip-x", b"no video", 0)

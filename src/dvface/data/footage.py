@@ -118,10 +118,9 @@ class EmbeddedFootage:
         self.stride = stride
         self.camera_moves = camera_moves
         self.clips_per_shard = clips_per_shard
-        described = degradation.describe() if hasattr(degradation, "describe") else repr(degradation)
         settings = {
             **{key: value for key, value in vars(self).items() if key != "degradation"},
-            "recipe": described,
+            "recipe": degradation.describe(),
         }
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
         self.root = Path(root) / f"embedded-{digest}"

@@ -24,6 +24,10 @@ class Degradation(Protocol):
         """The degraded clip and its record."""
         ...
 
+    def describe(self) -> str:
+        """One sentence with every number; two recipes that say the same do the same."""
+        ...
+
 
 @dataclass(frozen=True)
 class Pair:

@@ -25,7 +25,7 @@ class WindowedRestorer:
         ValueError: ``window`` or ``overlap`` does not fit.
     """
 
-    def __init__(self, model: Restorer, window: int = 33, overlap: int = 8) -> None:
+    def __init__(self, model: Restorer, window: int = 17, overlap: int = 4) -> None:
         if (window - 1) % model.temporal_stride:
             raise ValueError(f"window {window} must be {model.temporal_stride}k+1 frames")
         if not 0 <= 2 * overlap < window:
@@ -38,20 +38,21 @@ class WindowedRestorer:
         """(H, W, 3) uint8 frames in, as many restored ones out; holds about one window in memory."""
         source = iter(frames)
         held: list[np.ndarray] = []
-        tail = np.empty((0,))
+        tail: np.ndarray | None = None  # the end of the window before, to be faded into the next
         while True:
             while len(held) < self.window and (frame := next(source, None)) is not None:
                 held.append(frame)
-            if len(held) <= self.overlap and len(tail):
+            if len(held) <= self.overlap and tail is not None:
                 # Everything held was restored as the end of the window before.
                 yield from _to_frames(tail)
                 return
             if not held:
                 return
             restored = self._restore(np.stack(held))
-            shared = len(tail)
-            fade = (np.arange(1, shared + 1, dtype=np.float32) / (shared + 1))[:, None, None, None]
-            restored[:shared] = (1 - fade) * tail + fade * restored[:shared] if shared else restored[:shared]
+            if tail is not None:
+                shared = len(tail)
+                fade = (np.arange(1, shared + 1, dtype=np.float32) / (shared + 1))[:, None, None, None]
+                restored[:shared] = (1 - fade) * tail + fade * restored[:shared]
             if len(held) < self.window:
                 yield from _to_frames(restored)
                 return

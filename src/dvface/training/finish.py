@@ -21,9 +21,6 @@ from dvface.video.write import write_video
 SHOWN_CLIPS = 5
 """Clips of each set that are drawn; all are measured."""
 
-WINDOW, OVERLAP = 17, 4
-"""Frames restored at once and frames that two windows share."""
-
 Results = dict[str, dict[str, Measured]]
 """Set of footage to side (``input``, ``identity``, ``restored``) to what was measured."""
 
@@ -93,8 +90,8 @@ def finish(
         What ``metrics.json`` holds.
     """
     main = pairs[0].name
-    restored = restore_all(WindowedRestorer(trained, WINDOW, OVERLAP), pairs, "restore held-out footage")
-    identity = restore_all(WindowedRestorer(untrained, WINDOW, OVERLAP), pairs, "restore untrained")
+    restored = restore_all(WindowedRestorer(trained), pairs, "restore held-out footage")
+    identity = restore_all(WindowedRestorer(untrained), pairs, "restore untrained")
     sides: dict[str, dict[str, list[np.ndarray]]] = {}
     clean: dict[str, list[np.ndarray]] = {}
     for pair, first, result in zip(pairs, identity, restored, strict=True):

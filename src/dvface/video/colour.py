@@ -19,7 +19,8 @@ class ColourConverter:
     """Converts frame after frame with one prepared converter, on the calling thread.
 
     FFmpeg would otherwise prepare a converter and start threads for every frame, which costs more than the
-    conversion itself: five times on frames of 64², and far more where the processor is busy training.
+    conversion itself (on frames of 64²: 0.48 against 0.12 ms one way, 0.10 against 0.04 the other), and far
+    more where the processor is busy training.
     """
 
     def __init__(self) -> None:
