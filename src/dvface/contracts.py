@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 
-def latent_frames(frames: int, stride: int = 4) -> int:
+def latent_frames(frames: int, stride: int) -> int:
     """T' for T pixel frames: the first frame alone, then groups of ``stride``: T' = (T-1)/stride + 1.
 
     Raises:
@@ -20,20 +22,58 @@ def latent_frames(frames: int, stride: int = 4) -> int:
 
 
 @dataclass(frozen=True)
+class LatentLayout:
+    """What an autoencoder's latents look like; whatever reads latents is built for it.
+
+    Attributes:
+        channels: channels of the latents.
+        spatial_stride: pixels that one latent position stands for, along height and along width.
+        temporal_stride: frames that one latent frame stands for, except the first, which stands for one.
+    """
+
+    channels: int
+    spatial_stride: int
+    temporal_stride: int
+
+
+@dataclass(frozen=True)
+class Views:
+    """A clip in pixels, and in latents for whoever asks.
+
+    Attributes:
+        video: (B, 3, T, H, W) in [-1, 1].
+        encode: the autoencoder's; runs once, and only if somebody reads `latents`.
+        latent_frames: T'.
+    """
+
+    video: Tensor
+    encode: Callable[[Tensor], Tensor]
+    latent_frames: int
+
+    @cached_property
+    def latents(self) -> Tensor:
+        """(B, latent channels, T', H/stride, W/stride)."""
+        return self.encode(self.video)
+
+
+@dataclass(frozen=True)
 class Quantized:
     """What a quantizer returns.
 
     Attributes:
         features: (..., C) codebook entries; gradients pass straight through to the quantizer's input.
-        indices: (...) chosen entries, int64.
-        loss: scalar, the commitment (and, where learned by gradient, codebook) loss.
-        perplexity: scalar, exp of the entropy of entry use within this batch; 1 means one entry serves all.
+        indices: (..., L) int64, the L entries chosen at each place; L = 0 where nothing is quantized.
+        loss: scalar, what the quantizer itself asks to be minimised: commitment, codebook and usage terms.
+        perplexity: scalar, exp of the entropy of entry use within this batch, averaged over levels; 1 means one
+            entry serves all.
+        usage: scalar, share of the entries that this batch uses, averaged over levels.
     """
 
     features: Tensor
     indices: Tensor
     loss: Tensor
     perplexity: Tensor
+    usage: Tensor
 
 
 @dataclass(frozen=True)
@@ -42,8 +82,8 @@ class PriorSide:
 
     Attributes:
         tokens: (B, T', h, w, C) codebook entries; C = 0 for an empty side.
-        logits: (B, T', h, w, K) scores of the code-predicting transformer; K = 0 for an empty side.
-        indices: (B, T', h, w) int64, the chosen entries.
+        logits: (B, T', h, w, L, K) scores of the code-predicting transformer; L = 0 where nothing is quantized.
+        indices: (B, T', h, w, L) int64, the chosen entries, one for each of the quantizer's L levels.
     """
 
     tokens: Tensor
@@ -56,8 +96,8 @@ class PriorSide:
         grid = (batch, frames, height, width)
         return cls(
             tokens=like.new_zeros((*grid, 0)),
-            logits=like.new_zeros((*grid, 0)),
-            indices=torch.zeros(grid, dtype=torch.int64, device=like.device),
+            logits=like.new_zeros((*grid, 0, 0)),
+            indices=torch.zeros((*grid, 0), dtype=torch.int64, device=like.device),
         )
 
     @property

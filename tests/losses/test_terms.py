@@ -1,7 +1,10 @@
 import pytest
 import torch
 
-from dvface.losses.terms import CharbonnierLoss, FrameDifferenceLoss, PerceptualLoss, WeightedLosses
+from dvface.losses.perceptual import PerceptualLoss
+from dvface.losses.reconstruction import CharbonnierLoss
+from dvface.losses.temporal import FrameDifferenceLoss
+from dvface.losses.weighted import WeightedLosses
 from dvface.perception.perceptual import ShiftTolerantLPIPS
 
 
@@ -54,8 +57,9 @@ class TestPerceptual:
 
 def test_terms_are_weighted_and_reported_unweighted() -> None:
     losses = WeightedLosses(
-        {"reconstruction": CharbonnierLoss(1e-6), "temporal": FrameDifferenceLoss()},
         {"reconstruction": 2.0, "temporal": 0.5},
+        reconstruction=CharbonnierLoss(1e-6),
+        temporal=FrameDifferenceLoss(),
     )
     total, values = losses(video(0.5, 0.7), video(0.5, 0.5), 0)
     torch.testing.assert_close(values["reconstruction"], torch.tensor(0.1))
@@ -65,4 +69,4 @@ def test_terms_are_weighted_and_reported_unweighted() -> None:
 
 def test_a_term_without_a_weight_is_refused() -> None:
     with pytest.raises(ValueError, match="same names"):
-        WeightedLosses({"reconstruction": CharbonnierLoss()}, {})
+        WeightedLosses({}, reconstruction=CharbonnierLoss())

@@ -5,7 +5,7 @@ import types
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from dvface.config.build import TARGET, find_class, targets
 from dvface.errors import UserError, nearest
@@ -53,27 +53,23 @@ class CompareSettings(Strict):
 
 
 class StageSettings(Strict):
-    """One stage: its module and the clips that it sees."""
+    """One stage: its module and the clips that it sees; one of 0 steps is left out."""
 
     module: Component
     degradation: Component
-    steps: int = Field(ge=1)
+    steps: int = Field(ge=0)
     batch_size: int = Field(ge=1)
     frames: int = Field(ge=1)
     crop: int = Field(ge=16)
-
-    @model_validator(mode="after")
-    def _frames_fit(self) -> "StageSettings":
-        if (self.frames - 1) % 4:
-            raise ValueError(f"frames must be 4k+1 (5, 9, 13 …), got {self.frames}: a video autoencoder drops the rest")
-        return self
 
 
 class StagesSettings(Strict):
     """The stages in the order in which they are trained."""
 
+    autoencoder: StageSettings
     codebook: StageSettings
     prior: StageSettings
+    restorer_latent: StageSettings
     restorer: StageSettings
 
     def of(self, name: str) -> StageSettings:
@@ -89,8 +85,15 @@ class TrainerSettings(Strict):
     """What Lightning's Trainer is told."""
 
     accelerator: Literal["cpu", "gpu", "auto"]
-    precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true"]
+    devices: Annotated[int, Field(ge=1)] | Literal["auto"]
+    nodes: int = Field(ge=1)
+    strategy: Literal["auto", "ddp", "fsdp"]
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     gradient_clip: float = Field(gt=0)
+    accumulate: int = Field(ge=1)
+    gradient_checkpointing: bool
+    compile: bool
+    averaging: Annotated[float, Field(gt=0, lt=1)] | None
     log_every: int = Field(ge=1)
     validate_every: int = Field(ge=1)
     checkpoint_every: int = Field(ge=1)
@@ -112,12 +115,14 @@ class TrainSettings(Strict):
     baseline: str | None
     ablates: list[str]
     seed: int = Field(ge=0)
-    stage: Literal["chain", "codebook", "prior", "restorer"]
+    stage: Literal["chain", "autoencoder", "codebook", "prior", "restorer_latent", "restorer"]
     start_from: PathText | None
     runs: PathText
     size: dict[str, int]
     autoencoder: Component
     backbone: Component
+    text: Component
+    one_step: Component
     prior: Component
     codebook: dict[Literal["spatial", "temporal"], Component]
     fusion: Component
@@ -125,6 +130,7 @@ class TrainSettings(Strict):
     loss: Component
     degradation: Component
     model: Component
+    pretrained: Component
     stages: StagesSettings
     data: DataSettings
     metrics: dict[str, Component]
@@ -134,7 +140,7 @@ class TrainSettings(Strict):
     @property
     def chosen_stages(self) -> list[str]:
         """The stages to train, in order."""
-        return list(STAGES) if self.stage == "chain" else [self.stage]
+        return [name for name in STAGES if self.stage in ("chain", name) and self.stages.of(name).steps]
 
 
 Settings = TypeVar("Settings", bound=Strict)
@@ -184,6 +190,8 @@ def _check_arguments(path: str, node: Mapping[str, Any]) -> None:
     given = {key: value for key, value in node.items() if not key.startswith("_")}
     for key, value in given.items():
         if key not in parameters:
+            if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+                continue
             raise UserError(
                 f"unknown key '{path}.{key}'{nearest(key, parameters)} "
                 f"({found.__name__} takes: {', '.join(parameters)})"

@@ -51,14 +51,16 @@ class HeldOutClips(Dataset[Pair]):
 
     Args:
         pairs: held-out videos.
-        frames: at most so many frames of each; of a shorter one, the 4k+1 that it has.
+        frames: at most so many frames of each; of a shorter one, the ``temporal_stride``·k+1 that it has.
         multiple: height and width are cut to a multiple of this.
+        temporal_stride: the autoencoder's.
     """
 
-    def __init__(self, pairs: list[VideoPair], frames: int, multiple: int) -> None:
+    def __init__(self, pairs: list[VideoPair], frames: int, multiple: int, temporal_stride: int) -> None:
         self.pairs = pairs
         self.frames = frames
         self.multiple = multiple
+        self.temporal_stride = temporal_stride
 
     def __len__(self) -> int:
         """Number of pairs."""
@@ -70,7 +72,7 @@ class HeldOutClips(Dataset[Pair]):
         return Pair(clean=to_tensor(self._cut(pair.clean)), degraded=to_tensor(self._cut(pair.degraded)), key=pair.name)
 
     def _cut(self, video: np.ndarray) -> np.ndarray:
-        frames = (min(self.frames, len(video)) - 1) // 4 * 4 + 1
+        frames = (min(self.frames, len(video)) - 1) // self.temporal_stride * self.temporal_stride + 1
         height, width = (size // self.multiple * self.multiple for size in video.shape[1:3])
         top, left = (video.shape[1] - height) // 2, (video.shape[2] - width) // 2
         return video[:frames, top : top + height, left : left + width]
@@ -82,7 +84,7 @@ class ClipDataModule(LightningDataModule):
     Args:
         source: gives training shards and held-out pairs.
         degradation: the recipe for the training pairs.
-        frames: T of the training pairs, 4k+1.
+        frames: T of the training pairs.
         crop: height and width of the training pairs.
         context: pixels around the crop that are degraded with it, see `ClipStream`.
         batch_size: pairs a batch and process.
@@ -90,6 +92,7 @@ class ClipDataModule(LightningDataModule):
         buffer: samples held for shuffling.
         seed: the run's seed.
         multiple: what the model needs height and width to be a multiple of.
+        temporal_stride: the autoencoder's.
     """
 
     def __init__(
@@ -104,9 +107,11 @@ class ClipDataModule(LightningDataModule):
         buffer: int,
         seed: int,
         multiple: int,
+        temporal_stride: int,
     ) -> None:
         super().__init__()
         self.multiple = multiple
+        self.temporal_stride = temporal_stride
         self.source = source
         self.degradation = degradation
         self.frames = frames
@@ -143,4 +148,4 @@ class ClipDataModule(LightningDataModule):
         """The first set of held-out clips, one a batch, since their sizes may differ."""
         pairs = self.source.held_out()
         first = [pair for pair in pairs if pair.name == pairs[0].name]
-        return DataLoader(HeldOutClips(first, self.frames, self.multiple), batch_size=1, collate_fn=collate)
+        return DataLoader(HeldOutClips(first, self.frames, self.multiple, self.temporal_stride), batch_size=1, collate_fn=collate)

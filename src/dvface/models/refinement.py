@@ -6,8 +6,8 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from dvface.models.fusion.injections import zero
 from dvface.models.priors.layers import ResidualBlock
+from dvface.models.zero import zero
 
 
 class Refinement(nn.Module, ABC):

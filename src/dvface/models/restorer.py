@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from math import lcm
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import dvface
 from dvface.config.build import build
+from dvface.contracts import Views, latent_frames
 from dvface.errors import UserError
 from dvface.files import whole_file, write_json
 from dvface.models.autoencoders.base import VideoAutoencoder
 from dvface.models.backbones.base import Backbone
-from dvface.models.priors.dual import DualPrior
+from dvface.models.priors.prior import Prior
 from dvface.models.refinement import Refinement
 
 CONFIG_FILE = "config.json"
@@ -30,51 +33,69 @@ class Restorer(nn.Module):
 
     Args:
         autoencoder: pixels to latents and back.
-        prior: the spatio-temporal dual codebook.
-        backbone: one step from degraded to restored latents.
+        prior: makes the spatio-temporal prior for these latents.
+        backbone: makes the network that turns degraded latents into restored ones.
         refinement: the last touch on decoded frames.
     """
 
     def __init__(
-        self, autoencoder: VideoAutoencoder, prior: DualPrior, backbone: Backbone, refinement: Refinement
+        self,
+        autoencoder: VideoAutoencoder,
+        prior: Callable[..., Prior],
+        backbone: Callable[..., Backbone],
+        refinement: Refinement,
     ) -> None:
         super().__init__()
-        if autoencoder.latent_channels != backbone.latent_channels:
-            raise ValueError(
-                f"the backbone reads {backbone.latent_channels} latent channels, "
-                f"the autoencoder gives {autoencoder.latent_channels}; set backbone.latent_channels to that"
-            )
         self.autoencoder = autoencoder
-        self.prior = prior
-        self.backbone = backbone
+        self.prior = prior(layout=autoencoder.layout)
+        self.backbone = backbone(layout=autoencoder.layout)
         self.refinement = refinement
 
     @property
     def spatial_multiple(self) -> int:
         """Height and width must be multiples of this, in pixels."""
-        return lcm(self.autoencoder.spatial_stride * self.backbone.spatial_multiple, 2)
+        return lcm(
+            self.autoencoder.spatial_stride * self.backbone.spatial_multiple, self.prior.encoder.spatial_stride, 2
+        )
 
     @property
     def temporal_stride(self) -> int:
         """Clips must have ``temporal_stride``·k+1 frames."""
         return self.autoencoder.temporal_stride
 
-    def forward(self, degraded: Tensor) -> Tensor:
-        """(B, 3, T, H, W) in [-1, 1] to the same shape; not clamped, so that losses see overshoot.
+    def encode(self, video: Tensor) -> Tensor:
+        """(B, 3, T, H, W) to latents in float32 whatever the precision around it: bfloat16 shifts Wan's latents."""
+        device = video.device.type
+        with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext():
+            return self.autoencoder.encode(video.float())
+
+    def views(self, video: Tensor) -> Views:
+        """(B, 3, T, H, W) as the prior and the backbone may read it.
 
         Raises:
             ValueError: T is not ``temporal_stride``·k+1, or H or W no multiple of the autoencoder's stride.
         """
-        latents = self.backbone(self.autoencoder.encode(degraded), self.prior(degraded))
-        return self.refinement(self.autoencoder.decode(latents), degraded)
+        return Views(video, self.encode, latent_frames(video.shape[2], self.temporal_stride))
+
+    def restore_latents(self, degraded: Tensor) -> Tensor:
+        """(B, 3, T, H, W) in [-1, 1] to restored latents."""
+        views = self.views(degraded)
+        return self.backbone(views.latents, self.prior(views))
+
+    def forward(self, degraded: Tensor) -> Tensor:
+        """(B, 3, T, H, W) in [-1, 1] to the same shape; not clamped, so that losses see overshoot.
+
+        Raises:
+            ValueError: see `views`.
+        """
+        return self.refinement(self.autoencoder.decode(self.restore_latents(degraded)), degraded)
 
     def parameter_counts(self) -> dict[str, int]:
         """Parameters by part, of the fusion apart from the rest of the backbone, and ``total``."""
         counts = {
             name: sum(parameter.numel() for parameter in part.parameters()) for name, part in self.named_children()
         }
-        fusions = getattr(self.backbone, "fusions", nn.ModuleList())
-        counts["fusion"] = sum(parameter.numel() for parameter in fusions.parameters())
+        counts["fusion"] = sum(parameter.numel() for parameter in self.backbone.fusions.parameters())
         counts["backbone"] -= counts["fusion"]
         return {**counts, "total": sum(counts.values())}
 

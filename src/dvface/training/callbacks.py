@@ -7,10 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.loggers.logger import Logger
 
 from dvface.report.progress import Progress
 from dvface.tracking.run import NoRun, Run
+
+
+class WeightsAverage(EMAWeightAveraging):
+    """An exponential moving average of the trained weights, which the stage ends with.
+
+    Buffers follow the model: a codebook's entries are a moving average already.
+
+    Args:
+        decay: weight of the past.
+    """
+
+    def __init__(self, decay: float) -> None:
+        super().__init__(decay=decay, use_buffers=False)
 
 
 class ProgressCallback(Callback):

@@ -27,7 +27,7 @@ from dvface.models.restorer import Restorer
 from dvface.report.curves import plot_curves
 from dvface.seeding import derive_seed
 from dvface.tracking.run import NoRun, Run
-from dvface.training.callbacks import ProgressCallback, RunLogger, read_curves
+from dvface.training.callbacks import ProgressCallback, RunLogger, WeightsAverage, read_curves
 from dvface.training.stage import Stage
 
 
@@ -70,26 +70,39 @@ class RunFolder:
         return self.path / "stages" / stage / "curves.jsonl"
 
 
-def starting_weights(settings: TrainSettings) -> Path | None:
-    """What the first chosen stage starts from; None where it starts from nothing.
+def starting_weights(settings: TrainSettings) -> tuple[str, Path] | None:
+    """The stage, of another run, that the first chosen stage starts from, and what it left; None for nothing.
 
     Raises:
-        UserError: it needs ``start_from`` and has none, or the other way round, or that run lacks the weights.
+        UserError: no stage is chosen; the first one needs ``start_from`` and has none, or the other way round; or
+            that run lacks the weights.
     """
+    if not settings.chosen_stages:
+        raise UserError(f"stage={settings.stage}: it has 0 steps in exp={settings.exp}; choose a variant of its group")
     first = settings.chosen_stages[0]
-    if first == STAGES[0]:
+    before = [name for name in STAGES[: STAGES.index(first)] if settings.stages.of(name).steps]
+    if not before:
         if settings.start_from is not None:
             raise UserError(f"start_from={settings.start_from}: the {first} stage comes first and starts from nothing")
         return None
-    before = STAGES[STAGES.index(first) - 1]
     if settings.start_from is None:
         raise UserError(
-            f"stage={first} starts from the {before} stage: give start_from=RUN_FOLDER of a run that trained it"
+            f"stage={first} starts from the {before[-1]} stage: give start_from=RUN_FOLDER of a run that trained it"
         )
-    weights = RunFolder(Path(settings.start_from)).weights(before)
+    weights = RunFolder(Path(settings.start_from)).weights(before[-1])
     if not weights.is_file():
-        raise UserError(f"start_from={settings.start_from}: no weights of the {before} stage at {weights}")
-    return weights
+        raise UserError(f"start_from={settings.start_from}: no weights of the {before[-1]} stage at {weights}")
+    return before[-1], weights
+
+
+def inherited(stage: str) -> tuple[str, ...]:
+    """The parts that another run may start from when this stage left them.
+
+    The prior goes without the backbone, so that one prior can serve restorers with other backbones and fusions.
+    """
+    if stage == "restorer_latent":
+        return ("autoencoder", "prior", "backbone")
+    return ("autoencoder", "prior")
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -124,7 +137,12 @@ class Chain:
         seed_everything(derive_seed(settings.seed, "model") % 2**32, verbose=False)
         model: Restorer = build(settings.model)
         source: Source = build(settings.data.source)
-        self._load_start(model)
+        if not self.folder.weights(settings.chosen_stages[0]).is_file():
+            build(settings.pretrained).load(model)
+            self._load_start(model)
+        model.backbone.gradient_checkpointing = settings.trainer.gradient_checkpointing
+        if settings.trainer.compile:
+            model.backbone.compile()  # in place: the weights keep their names
         for name in settings.chosen_stages:
             weights = self.folder.weights(name)
             if not weights.is_file():
@@ -138,25 +156,23 @@ class Chain:
         return model.eval()
 
     def _load_start(self, model: Restorer) -> None:
-        """A single stage starts from the prior that the stage before it left in another run.
-
-        Only the prior is taken, so that one prior can serve restorers with other backbones and fusions.
-        """
-        weights = starting_weights(self.settings)
-        if weights is None:
+        """A single stage starts from what the stage before it left in another run."""
+        start = starting_weights(self.settings)
+        if start is None:
             return
-        prior = {
-            key.removeprefix("prior."): value
-            for key, value in read_weights(weights).items()
-            if key.startswith("prior.")
-        }
-        try:
-            model.prior.load_state_dict(prior)
-        except RuntimeError as error:
-            raise UserError(
-                f"start_from={self.settings.start_from} has another prior than exp={self.settings.exp} asks; "
-                "train its codebook and prior stages first"
-            ) from error
+        stage, path = start
+        weights = read_weights(path)
+        for part in inherited(stage):
+            own = {
+                key.removeprefix(f"{part}."): value for key, value in weights.items() if key.startswith(f"{part}.")
+            }
+            try:
+                getattr(model, part).load_state_dict(own)
+            except RuntimeError as error:
+                raise UserError(
+                    f"start_from={self.settings.start_from} has another {part} than exp={self.settings.exp} asks; "
+                    "train its earlier stages first"
+                ) from error
 
     def _train_stage(self, name: str, model: Restorer, source: Source) -> None:
         settings = self.settings
@@ -174,6 +190,7 @@ class Chain:
             buffer=settings.data.buffer,
             seed=derive_seed(settings.seed, "data", name),
             multiple=model.spatial_multiple,
+            temporal_stride=model.temporal_stride,
         )
         checkpoint = self.folder.checkpoint(name)
         trainer = make_trainer(
@@ -218,10 +235,13 @@ def make_trainer(settings: TrainSettings, steps: int, checkpoint: Path, name: st
     options = settings.trainer
     return Trainer(
         accelerator=options.accelerator,
-        devices=1,
+        devices=options.devices,
+        num_nodes=options.nodes,
+        strategy=options.strategy,
         precision=options.precision,
         max_steps=steps,
         gradient_clip_val=options.gradient_clip,
+        accumulate_grad_batches=options.accumulate,
         log_every_n_steps=options.log_every,
         val_check_interval=min(options.validate_every, steps),
         check_val_every_n_epoch=None,
@@ -231,6 +251,7 @@ def make_trainer(settings: TrainSettings, steps: int, checkpoint: Path, name: st
         logger=logger,
         default_root_dir=checkpoint.parent,
         callbacks=[
+            *([WeightsAverage(options.averaging)] if options.averaging else []),
             ProgressCallback(name),
             ModelCheckpoint(
                 dirpath=checkpoint.parent,

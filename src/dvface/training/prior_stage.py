@@ -1,4 +1,4 @@
-"""Stage 2: learn to say, from degraded clips, which entries the clean clips would have chosen."""
+"""The prior stage: learn to say, from degraded clips, which entries the clean clips would have chosen."""
 
 import copy
 
@@ -18,51 +18,61 @@ class PriorStage(Stage):
 
     Args:
         model: the restorer whose prior learns.
-        feature_weight: weight of the squared error beside the cross-entropy.
+        code_weight: weight of the cross-entropy.
+        feature_weight: weight of the squared error beside it.
         learning_rate: see `Stage`.
         warmup_steps: see `Stage`.
         seed: see `Stage`.
+
+    Raises:
+        ValueError: both sides of the prior are none.
     """
 
     def __init__(
-        self, model: Restorer, feature_weight: float, learning_rate: float, warmup_steps: int, seed: int
+        self,
+        model: Restorer,
+        code_weight: float,
+        feature_weight: float,
+        learning_rate: float,
+        warmup_steps: int,
+        seed: int,
     ) -> None:
         super().__init__(model, learning_rate, warmup_steps, seed)
+        if not model.prior.branches:
+            raise ValueError("both sides of the prior are none: there is nothing to predict")
+        self.code_weight = code_weight
         self.feature_weight = feature_weight
         self.teacher = copy.deepcopy(model.prior).requires_grad_(False).eval()
         model.requires_grad_(False)
         model.prior.requires_grad_(True)
-        for branch in model.prior.branches.values():
-            if quantizer := getattr(branch, "quantizer", None):
-                quantizer.requires_grad_(False)
+        for codebook in model.prior.codebooks:
+            codebook.requires_grad_(False)
 
     def train(self, mode: bool = True) -> "PriorStage":
         """Teacher and codebooks stay as they are whatever the trainer asks."""
         super().train(mode)
         self.teacher.eval()
-        for branch in self.model.prior.branches.values():
-            if quantizer := getattr(branch, "quantizer", None):
-                quantizer.eval()
+        for codebook in self.model.prior.codebooks:
+            codebook.eval()
         return self
 
     def losses(self, batch: ClipBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Each side's cross-entropy, feature error and the share of entries predicted right."""
+        """Each side's code loss, feature error and, where there are entries, the share predicted right."""
+        prior = self.model.prior
+        with torch.no_grad():
+            clean = self.teacher.extract(self.model.views(batch.clean))
+            targets = self.teacher.quantize(clean)
         total = batch.clean.new_zeros(())
         values: dict[str, Tensor] = {}
-        with torch.no_grad():
-            clean_features = self.teacher.encoder(batch.clean)
-        degraded_features = self.model.prior.encoder(batch.degraded)
-        for name, branch in self.model.prior.branches.items():
-            with torch.no_grad():
-                target = self.teacher.branches[name].quantize(clean_features)
-            if target is None:
-                continue
-            own, quantized = target
-            features, side = branch.predict(degraded_features)
-            code = functional.cross_entropy(side.logits.flatten(0, -2), quantized.indices.flatten())
-            distance = functional.mse_loss(features, own)
-            total = total + code + self.feature_weight * distance
+        for name, own in prior.extract(self.model.views(batch.degraded)).items():
+            scores = prior.branches[name].score(own)
+            codebook = prior.codebook(name)
+            code = codebook.prediction_loss(scores, targets[name])
+            distance = functional.mse_loss(own, clean[name])
+            total = total + self.code_weight * code + self.feature_weight * distance
             values[f"code_{name}"] = code
             values[f"feature_{name}"] = distance
-            values[f"accuracy_{name}"] = (side.indices == quantized.indices).float().mean()
+            if codebook.levels:
+                chosen = codebook.choose(scores).indices
+                values[f"accuracy_{name}"] = (chosen == targets[name].indices).float().mean()
         return total, values

@@ -1,17 +1,18 @@
-"""Stage 3: learn to restore, on decoded pixels."""
+"""The restorer stages: learn to restore, first in latents, then on decoded pixels."""
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from dvface.contracts import ClipBatch
-from dvface.losses.terms import WeightedLosses
+from dvface.losses.weighted import WeightedLosses
 from dvface.models.restorer import Restorer
 from dvface.training.stage import Stage
 
 
-class RestorerStage(Stage):
-    """Backbone, fusion and refinement learn by L_rec, L_per and L_temp (Figure 2a); prior and codebooks are frozen.
+class _RestorerStage(Stage):
+    """Prior and codebooks are frozen; backbone and fusion learn.
 
     Args:
         model: the restorer.
@@ -26,15 +27,55 @@ class RestorerStage(Stage):
     ) -> None:
         super().__init__(model, learning_rate, warmup_steps, seed)
         self.terms = losses
-        model.requires_grad_(True)
-        model.autoencoder.requires_grad_(False)
-        model.prior.requires_grad_(False)
+        model.requires_grad_(False)
+        model.backbone.unfreeze()
 
-    def train(self, mode: bool = True) -> "RestorerStage":
+    def train(self, mode: bool = True) -> "_RestorerStage":
         """The frozen prior stays in evaluation mode, so that its codebooks do not move."""
         super().train(mode)
         self.model.prior.eval()
         return self
+
+
+class RestorerLatentStage(_RestorerStage):
+    """Backbone and fusion learn to give the clean clip's latents: no decoder in the way, long clips fit.
+
+    DOVE's first stage (its second is `RestorerStage`); DVFace's own order is unpublished.
+    """
+
+    def losses(self, batch: ClipBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum and each term, between restored and clean latents."""
+        with torch.no_grad():
+            clean = self.model.encode(batch.clean)
+        return self.terms(self.model.restore_latents(batch.degraded), clean, self.global_step)
+
+
+class RestorerStage(_RestorerStage):
+    """Backbone, fusion and refinement learn by L_rec, L_per and L_temp on decoded pixels (Figure 2a).
+
+    Args:
+        model: the restorer.
+        losses: the weighted terms.
+        learning_rate: see `Stage`.
+        warmup_steps: see `Stage`.
+        seed: see `Stage`.
+        train_decoder: the autoencoder's decoder learns too. The figure marks the encoder as frozen and not the
+            decoder; whether the authors train it is unpublished.
+    """
+
+    def __init__(
+        self,
+        model: Restorer,
+        losses: WeightedLosses,
+        learning_rate: float,
+        warmup_steps: int,
+        seed: int,
+        train_decoder: bool,
+    ) -> None:
+        super().__init__(model, losses, learning_rate, warmup_steps, seed)
+        model.refinement.requires_grad_(True)
+        if train_decoder:
+            model.autoencoder.unfreeze_decoder()
 
     def losses(self, batch: ClipBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum and each term."""

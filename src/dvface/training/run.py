@@ -14,6 +14,7 @@ from yaml import YAMLError
 from dvface.config.build import build
 from dvface.config.compose import difference, load, resolve
 from dvface.config.schema import STAGES, TrainSettings, check
+from dvface.contracts import latent_frames
 from dvface.data.datamodule import Source, check_clips
 from dvface.errors import UserError
 from dvface.files import write_text
@@ -107,15 +108,20 @@ def check_parts(settings: TrainSettings) -> None:
     if settings.trainer.accelerator == "gpu" and not torch.cuda.is_available():
         raise UserError("trainer.accelerator=gpu: this machine has no usable GPU; say trainer.accelerator=cpu")
     starting_weights(settings)
-    model: Restorer = build(settings.model)
+    # Only shapes matter here, and a full-size model takes minutes and gigabytes to fill.
+    with torch.device("meta"):
+        model: Restorer = build(settings.model)
+    build(settings.pretrained).check(model)
     source: Source = build(settings.data.source)
     for name in settings.chosen_stages:
         stage = settings.stages.of(name)
         build(stage.degradation)
         try:
+            latent_frames(stage.frames, model.temporal_stride)
             build(stage.module)(model=model)
         except ValueError as error:
-            raise UserError(f"stages.{name}.module: {error}") from error
+            key = "frames" if "frames" in str(error) else "module"
+            raise UserError(f"stages.{name}.{key}: {error}") from error
         if stage.crop % model.spatial_multiple:
             raise UserError(
                 f"stages.{name}.crop={stage.crop}: this model needs a multiple of {model.spatial_multiple} pixels"
@@ -124,7 +130,7 @@ def check_parts(settings: TrainSettings) -> None:
     size = 2 * model.spatial_multiple
     try:
         with torch.inference_mode():
-            model.eval()(torch.zeros(1, 3, 1 + model.temporal_stride, size, size))
+            model.eval()(torch.zeros(1, 3, 1 + model.temporal_stride, size, size, device="meta"))
     except (ValueError, RuntimeError) as error:
         raise UserError(f"the model's parts do not fit together: {str(error).splitlines()[0]}") from error
 

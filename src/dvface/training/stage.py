@@ -72,3 +72,22 @@ class Stage(LightningModule, ABC):
     def transfer_batch_to_device(self, batch: ClipBatch, device: torch.device, dataloader_idx: int) -> ClipBatch:
         """Move both sides of the batch."""
         return ClipBatch(batch.clean.to(device), batch.degraded.to(device), batch.keys)
+
+
+class NoStage(Stage):
+    """A stage that an experiment leaves out; the chain does not train stages of 0 steps.
+
+    Args:
+        model: the restorer.
+    """
+
+    def __init__(self, model: Restorer) -> None:
+        super().__init__(model, learning_rate=1.0, warmup_steps=0, seed=0)
+
+    def losses(self, batch: ClipBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """There are none.
+
+        Raises:
+            ValueError: always; give the stage a module before giving it steps.
+        """
+        raise ValueError("this stage is none: choose a variant of its group before giving it steps")

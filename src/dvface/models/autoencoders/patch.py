@@ -4,7 +4,6 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from dvface.contracts import latent_frames
 from dvface.models.autoencoders.base import VideoAutoencoder
 
 
@@ -28,10 +27,7 @@ class PatchAutoencoder(VideoAutoencoder):
 
     def encode(self, video: Tensor) -> Tensor:
         """(B, 3, T, H, W) to (B, 3·temporal_stride·spatial_stride², T', H/stride, W/stride); see the base class."""
-        frames, height, width = video.shape[2:]
-        latent_frames(frames, self.temporal_stride)
-        if height % self.spatial_stride or width % self.spatial_stride:
-            raise ValueError(f"{height}×{width} frames are no multiple of {self.spatial_stride} pixels")
+        self.check_fits(video)
         first = video[:, :, :1].expand(-1, -1, self.temporal_stride, -1, -1)
         return rearrange(
             torch.cat([first, video[:, :, 1:]], dim=2),

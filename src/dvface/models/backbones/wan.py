@@ -3,77 +3,80 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 from diffusers import WanTransformer3DModel
 from einops import rearrange
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from dvface.contracts import Grid, PriorFeatures
+from dvface.contracts import Grid, LatentLayout, PriorFeatures
 from dvface.models.backbones.base import Backbone
-from dvface.models.fusion.injections import zero
+from dvface.models.backbones.one_step import OneStep
+from dvface.models.backbones.text import TextCondition
+from dvface.models.zero import zero
 
 
 class WanBackbone(Backbone):
-    """diffusers' Wan2.1 transformer as a one-step restorer: ẑ = z - v(z, t) at one fixed t.
-
-    The unit step and t = 400 are VividFace's (arXiv 2509.23584), the closest published relative on the same
-    backbone; DVFace's own are unpublished. The text condition is one null token of zeros: the text encoder is
-    never needed.
+    """diffusers' Wan2.1 transformer, of any size, as a one-step restorer.
 
     Args:
-        latent_channels: channels of the latents.
         patch_size: latent frames, rows and columns of one token.
         token_dim: channels D of a token, a multiple of ``heads``.
         heads: attention heads.
         layers: blocks N.
         feed_forward_dim: hidden channels of each block's feed-forward.
-        text_dim: channels of the text embedding.
-        timestep: the fixed t, in 0…1000.
         zero_output: start with a zero output layer, so that the untrained backbone is the identity; for
             training from scratch.
-        fusion: makes the fusion of one block.
+        text: the fixed text embedding.
+        one_step: how the velocity becomes restored latents, and at which timestep.
+        fusions: makes the fusions of all blocks.
+        layout: of the latents.
+
+    Raises:
+        ValueError: ``token_dim`` is no multiple of ``heads``.
     """
 
     transformer: Any  # diffusers types its submodules loosely
-    text: Tensor
 
     def __init__(
         self,
-        latent_channels: int,
         patch_size: Sequence[int],
         token_dim: int,
         heads: int,
         layers: int,
         feed_forward_dim: int,
-        text_dim: int,
-        timestep: float,
         zero_output: bool,
-        fusion: Callable[[], nn.Module],
+        text: TextCondition,
+        one_step: OneStep,
+        fusions: Callable[..., nn.ModuleList],
+        layout: LatentLayout,
     ) -> None:
-        super().__init__()
+        super().__init__(one_step, layout)
         if token_dim % heads:
             raise ValueError(f"token_dim {token_dim} is no multiple of heads {heads}")
-        self.latent_channels = latent_channels
-        self.timestep = timestep
         self.patch_size = tuple(patch_size)
         self.spatial_multiple = max(self.patch_size[1:])
         self.transformer = WanTransformer3DModel(
             patch_size=self.patch_size,
             num_attention_heads=heads,
             attention_head_dim=token_dim // heads,
-            in_channels=latent_channels,
-            out_channels=latent_channels,
-            text_dim=text_dim,
+            in_channels=layout.channels,
+            out_channels=layout.channels,
+            text_dim=text.dim,
             ffn_dim=feed_forward_dim,
             num_layers=layers,
         )
         if zero_output:
             zero(self.transformer.proj_out)
-        self.fusions = nn.ModuleList(fusion() for _ in range(layers))
-        self.register_buffer("text", torch.zeros(1, 1, text_dim))
+        self.text = text
+        self.block_fusions = fusions(blocks=layers)
 
-    def forward(self, latents: Tensor, prior: PriorFeatures) -> Tensor:
-        """(B, latent_channels, T', h, w) to the same shape.
+    @property
+    def fusions(self) -> nn.ModuleList:
+        """One a block."""
+        return self.block_fusions
+
+    def predict(self, latents: Tensor, prior: PriorFeatures) -> Tensor:
+        """The velocity v(z, t), (B, latent_channels, T', h, w).
 
         The loop over diffusers' own submodules replaces its ``forward`` so that the fusion stands where the
         paper draws it, before each block; without fusion both give the same bits (tested).
@@ -84,14 +87,21 @@ class WanBackbone(Backbone):
         rotary = wan.rope(latents)
         tokens = wan.patch_embedding(latents).flatten(2).transpose(1, 2).contiguous()
         time, modulation, text, _ = wan.condition_embedder(
-            latents.new_full((batch,), self.timestep), self.text.expand(batch, -1, -1), None
+            latents.new_full((batch,), self.one_step.timestep), self.text(batch), None
         )
         modulation = modulation.unflatten(1, (6, -1))
+
+        def step(tokens: Tensor, fusion: nn.Module, block: nn.Module) -> Tensor:
+            return block(fusion(tokens, prior, grid), text, modulation, rotary)
+
         for fusion, block in zip(self.fusions, wan.blocks, strict=True):
-            tokens = block(fusion(tokens, prior, grid), text, modulation, rotary)
+            if self.gradient_checkpointing and self.training:
+                tokens = checkpoint(step, tokens, fusion, block, use_reentrant=False)
+            else:
+                tokens = step(tokens, fusion, block)
         shift, scale = (wan.scale_shift_table + time.unsqueeze(1)).chunk(2, dim=1)
         tokens = wan.proj_out((wan.norm_out(tokens.float()) * (1 + scale) + shift).type_as(tokens))
-        velocity = rearrange(
+        return rearrange(
             tokens,
             "b (t h w) (p q r c) -> b c (t p) (h q) (w r)",
             t=grid.frames,
@@ -100,4 +110,3 @@ class WanBackbone(Backbone):
             q=self.patch_size[1],
             r=self.patch_size[2],
         )
-        return latents - velocity

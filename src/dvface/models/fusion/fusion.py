@@ -5,7 +5,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from dvface.contracts import Grid, PriorFeatures
-from dvface.models.fusion.injections import Injection
+from dvface.models.fusion.injections import Injection, NoInjection
 
 
 class Fusion(nn.Module):
@@ -29,3 +29,27 @@ class Fusion(nn.Module):
         """(B, T'·H'·W', D) tokens to the same shape."""
         tokens = self.temporal(tokens, prior.temporal, prior, grid)
         return self.spatial(tokens, prior.spatial, prior, grid)
+
+
+class Fusions(nn.ModuleList):
+    """The fusions of a backbone, one a block.
+
+    Args:
+        temporal: see `Fusion`.
+        spatial: see `Fusion`.
+        every: a fusion stands before every ``every``-th block, the first included; the paper draws one before each.
+        blocks: of the backbone.
+
+    Raises:
+        ValueError: ``every`` is below 1.
+    """
+
+    def __init__(
+        self, temporal: Callable[[], Injection], spatial: Callable[[], Injection], every: int, blocks: int
+    ) -> None:
+        if every < 1:
+            raise ValueError(f"fusion.every must be at least 1, got {every}")
+        super().__init__(
+            Fusion(temporal, spatial) if number % every == 0 else Fusion(NoInjection, NoInjection)
+            for number in range(blocks)
+        )

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dvface.contracts import Grid, PriorFeatures, PriorSide
+from dvface.models.zero import zero
 
 
 class Injection(nn.Module, ABC):
@@ -146,13 +147,6 @@ class CrossAttention(Injection):
 def _check_not_empty(side: PriorSide, injection: str) -> None:
     if side.channels == 0:
         raise ValueError(f"the prior has no such side for the {injection} to inject; choose none for it in the fusion")
-
-
-def zero(layer: nn.Module) -> nn.Module:
-    """The layer with all parameters zero, so that what it adds is nothing until it is trained."""
-    for parameter in layer.parameters():
-        nn.init.zeros_(parameter)
-    return layer
 
 
 def places(height: int, width: int, row_step: float, column_step: float, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,78 +1,85 @@
-"""One side of the dual codebook: feature extractor, quantizer and code-predicting transformer."""
+"""One side of the prior: what it looks for in a clip, and how it scores codebook entries."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar
 
 from torch import Tensor, nn
 
-from dvface.contracts import PriorSide, Quantized, latent_frames
-from dvface.models.codebooks.quantizer import Quantizer
-from dvface.models.priors.predictor import CodePredictor
+from dvface.models.priors.extractors import Extractor
 
 
 class Branch(nn.Module, ABC):
-    """One side of the prior."""
+    """One side of the prior; its codebook belongs to the prior.
+
+    Attributes:
+        active: whether the side exists.
+    """
+
+    active: ClassVar[bool]
 
     @abstractmethod
-    def quantize(self, features: Tensor) -> tuple[Tensor, Quantized] | None:
-        """The branch's own features and what the quantizer makes of them; None where there is no branch.
-
-        Args:
-            features: (B, T, h, w, C) of the pixel encoder, from a clean clip.
-        """
+    def extract(self, features: Tensor, latent_frames: int) -> Tensor:
+        """The encoder's features (B, T or T', h, w, C) to the branch's own (B, T', h, w, C)."""
 
     @abstractmethod
-    def predict(self, features: Tensor) -> tuple[Tensor, PriorSide]:
-        """The branch's own features (B, T', h, w, C) and the entries that its transformer predicts.
+    def score(self, own: Tensor) -> Tensor:
+        """The branch's own features to the quantizer's ``outputs``, (B, T', h, w, outputs)."""
 
-        Args:
-            features: (B, T, h, w, C) of the pixel encoder, from a degraded clip.
-        """
+    @abstractmethod
+    def freeze_predictor(self) -> None:
+        """Train no predictor: while codebooks are learned there is nothing to predict yet."""
 
 
 class CodebookBranch(Branch):
-    """A branch with a codebook.
+    """A branch with an extractor and a code-predicting transformer.
 
     Args:
-        extractor: (B, T, h, w, C) to (B, T', h, w, C).
-        quantizer: the codebook and its rule.
-        predictor: scores the entries from degraded features.
+        extractor: what the branch looks for.
+        predictor: makes the network that scores the entries from degraded features.
+        outputs: the quantizer's ``outputs``.
     """
 
-    def __init__(self, extractor: nn.Module, quantizer: Quantizer, predictor: CodePredictor) -> None:
+    active = True
+
+    def __init__(self, extractor: Extractor, predictor: Callable[..., nn.Module], outputs: int) -> None:
         super().__init__()
         self.extractor = extractor
-        self.quantizer = quantizer
-        self.predictor = predictor
+        self.predictor = predictor(outputs=outputs)
 
-    def quantize(self, features: Tensor) -> tuple[Tensor, Quantized]:
+    def extract(self, features: Tensor, latent_frames: int) -> Tensor:
         """See the base class."""
-        own = self.extractor(features)
-        return own, self.quantizer(own)
+        return self.extractor(features, latent_frames)
 
-    def predict(self, features: Tensor) -> tuple[Tensor, PriorSide]:
+    def score(self, own: Tensor) -> Tensor:
         """See the base class."""
-        own = self.extractor(features)
-        logits = self.predictor(own)
-        indices = logits.argmax(dim=-1)
-        return own, PriorSide(tokens=self.quantizer.lookup(indices), logits=logits, indices=indices)
+        return self.predictor(own)
+
+    def freeze_predictor(self) -> None:
+        """See the base class."""
+        self.predictor.requires_grad_(False)
 
 
 class NoBranch(Branch):
-    """The side that an ablation takes away: it learns nothing and gives an empty side.
+    """The side that an ablation takes away.
 
     Args:
-        temporal_stride: frames a latent frame stands for, by which the empty side keeps the right grid.
+        outputs: of the quantizer that nobody will use.
     """
 
-    def __init__(self, temporal_stride: int = 4) -> None:
+    active = False
+
+    def __init__(self, outputs: int = 0) -> None:
         super().__init__()
-        self.temporal_stride = temporal_stride
 
-    def quantize(self, features: Tensor) -> None:
-        """Nothing to quantize."""
+    def extract(self, features: Tensor, latent_frames: int) -> Tensor:
+        """Features without channels."""
+        batch, _, height, width, _ = features.shape
+        return features.new_zeros(batch, latent_frames, height, width, 0)
 
-    def predict(self, features: Tensor) -> tuple[Tensor, PriorSide]:
-        """Features without channels and an empty side."""
-        batch, frames, height, width, _ = features.shape
-        side = PriorSide.empty(batch, latent_frames(frames, self.temporal_stride), height, width, like=features)
-        return side.tokens, side
+    def score(self, own: Tensor) -> Tensor:
+        """No scores either."""
+        return own
+
+    def freeze_predictor(self) -> None:
+        """There is none."""

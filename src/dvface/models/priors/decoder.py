@@ -19,11 +19,22 @@ class CodebookDecoder(nn.Module):
         dim: channels C of the entries.
         channels: channels of each level, coarse to fine, all multiples of 8.
         blocks: residual blocks a level.
+        spatial_stride: pixels an entry stands for; a power of two, with one level for each doubling.
         temporal_stride: frames a latent frame stands for.
+
+    Raises:
+        ValueError: there is not one level for each doubling.
     """
 
-    def __init__(self, dim: int, channels: Sequence[int], blocks: int, temporal_stride: int = 4) -> None:
+    def __init__(
+        self, dim: int, channels: Sequence[int], blocks: int, spatial_stride: int, temporal_stride: int
+    ) -> None:
         super().__init__()
+        if 2 ** len(channels) != spatial_stride:
+            raise ValueError(
+                f"decoder.channels has {len(channels)} levels, which undo a stride of {2 ** len(channels)}; "
+                f"the prior's encoder has {spatial_stride}"
+            )
         self.temporal_stride = temporal_stride
         levels: list[nn.Module] = [nn.Conv2d(dim, channels[0], 3, padding=1)]
         for width, following in zip(channels, [*channels[1:], 3 * temporal_stride], strict=True):

@@ -1,15 +1,34 @@
-"""From pixels to the features that both branches read."""
+"""From a clip to the features that both branches read."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from einops import rearrange
 from torch import Tensor, nn
 
+from dvface.contracts import LatentLayout, Views
 from dvface.models.priors.layers import ResidualBlock
 
 
-class ConvolutionEncoder(nn.Module):
-    """Convolutions frame by frame; each level halves height and width.
+class PriorEncoder(nn.Module, ABC):
+    """A clip to features.
+
+    Every encoder takes ``layout``, what the autoencoder's latents look like, as its last argument, whether it
+    reads latents or pixels.
+
+    Attributes:
+        spatial_stride: pixels that one feature stands for.
+    """
+
+    spatial_stride: int
+
+    @abstractmethod
+    def forward(self, views: Views) -> Tensor:
+        """The clip to (B, T or T', H/stride, W/stride, C)."""
+
+
+class ConvolutionEncoder(PriorEncoder):
+    """Convolutions on pixels, frame by frame; each level halves height and width.
 
     The paper draws one "prior encoder" on the degraded pixels and gives no layers. Time is left to the
     temporal branch, so 2-D convolutions do.
@@ -18,9 +37,10 @@ class ConvolutionEncoder(nn.Module):
         channels: channels of each level, all multiples of 8; three levels give the Wan VAE's stride of 8.
         blocks: residual blocks a level.
         dim: channels C of the output.
+        layout: of the latents, which this encoder does not read.
     """
 
-    def __init__(self, channels: Sequence[int], blocks: int, dim: int) -> None:
+    def __init__(self, channels: Sequence[int], blocks: int, dim: int, layout: LatentLayout) -> None:
         super().__init__()
         self.spatial_stride = 2 ** len(channels)
         levels: list[nn.Module] = []
@@ -31,7 +51,7 @@ class ConvolutionEncoder(nn.Module):
             previous = width
         self.body = nn.Sequential(*levels, nn.GroupNorm(8, previous), nn.SiLU(), nn.Conv2d(previous, dim, 1))
 
-    def forward(self, video: Tensor) -> Tensor:
-        """(B, 3, T, H, W) in [-1, 1] to (B, T, H/stride, W/stride, C)."""
-        features = self.body(rearrange(video, "b c t h w -> (b t) c h w"))
-        return rearrange(features, "(b t) c h w -> b t h w c", b=video.shape[0])
+    def forward(self, views: Views) -> Tensor:
+        """Pixels to (B, T, H/stride, W/stride, C)."""
+        features = self.body(rearrange(views.video, "b c t h w -> (b t) c h w"))
+        return rearrange(features, "(b t) c h w -> b t h w c", b=len(views.video))

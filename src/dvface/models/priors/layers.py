@@ -62,10 +62,13 @@ def position_encoding(height: int, width: int, dim: int, like: Tensor) -> Tensor
     return functional.pad(grid, (0, dim - grid.shape[1])).to(like.dtype)
 
 
-def group_frames(features: Tensor, stride: int) -> Tensor:
-    """(B, T, h, w, C) pixel frames to (B, T', h, w, C) latent frames: the first alone, then means of ``stride``.
+def group_frames(features: Tensor, latent_frames: int) -> Tensor:
+    """(B, T, h, w, C) to (B, T', h, w, C): the first frame alone, then means of equal groups of the rest.
 
-    The grouping is the Wan VAE's, so that prior and latents speak of the same frames.
+    The grouping is the Wan VAE's, so that prior and latents speak of the same frames. Features that stand on
+    latent frames already (T = T') stay as they are.
     """
-    rest = rearrange(features[:, 1:], "b (t p) h w c -> b t p h w c", p=stride).mean(dim=2)
+    if features.shape[1] == latent_frames:
+        return features
+    rest = rearrange(features[:, 1:], "b (t p) h w c -> b t p h w c", t=latent_frames - 1).mean(dim=2)
     return torch.cat([features[:, :1], rest], dim=1)

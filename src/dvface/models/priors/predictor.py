@@ -33,20 +33,20 @@ class CodePredictor(nn.Module):
         dim: channels C of the features.
         depth: transformer layers.
         heads: attention heads.
-        entries: K, entries of the codebook.
+        outputs: the quantizer's ``outputs``, a score for each entry.
     """
 
-    def __init__(self, dim: int, depth: int, heads: int, entries: int) -> None:
+    def __init__(self, dim: int, depth: int, heads: int, outputs: int) -> None:
         super().__init__()
         # Differences of frames are far smaller than position encodings; unscaled they would drown in them.
         self.input = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, dim))
         self.layers = nn.Sequential(*(TransformerLayer(dim, heads) for _ in range(depth)))
-        self.head = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, entries))
+        self.head = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, outputs))
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, T', h, w, C) to logits (B, T', h, w, K)."""
+        """(B, T', h, w, C) to scores (B, T', h, w, outputs)."""
         batch, _, height, width, dim = features.shape
         tokens = self.input(rearrange(features, "b t h w c -> (b t) (h w) c"))
         tokens = tokens + position_encoding(height, width, dim, like=tokens)
-        logits = self.head(self.layers(tokens))
-        return rearrange(logits, "(b t) (h w) k -> b t h w k", b=batch, h=height)
+        scores = self.head(self.layers(tokens))
+        return rearrange(scores, "(b t) (h w) k -> b t h w k", b=batch, h=height)

@@ -1,39 +1,11 @@
-"""The rule that maps features to a codebook's entries."""
+"""A codebook whose entries follow the features."""
 
-from abc import ABC, abstractmethod
-
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from vector_quantize_pytorch import VectorQuantize
 
 from dvface.contracts import Quantized
-
-
-class Quantizer(nn.Module, ABC):
-    """Maps features to entries of a learned codebook.
-
-    Attributes:
-        entries: number of entries K.
-        dim: channels C of one entry.
-    """
-
-    entries: int
-    dim: int
-
-    @abstractmethod
-    def forward(self, features: Tensor) -> Quantized:
-        """(..., C) features to their entries; in training mode the codebook may learn from them."""
-
-    @abstractmethod
-    def lookup(self, indices: Tensor) -> Tensor:
-        """(...) int64 indices to (..., C) entries."""
-
-
-def perplexity(indices: Tensor, entries: int) -> Tensor:
-    """exp of the entropy of entry use: 1 when one entry serves all, ``entries`` when all serve alike."""
-    use = functional.one_hot(indices.flatten(), entries).float().mean(dim=0)
-    return torch.exp(-(use * torch.log(use.clamp_min(1e-12))).sum())
+from dvface.models.codebooks.base import Quantizer, entry_use
 
 
 class MovingAverageQuantizer(Quantizer):
@@ -73,15 +45,10 @@ class MovingAverageQuantizer(Quantizer):
 
     def forward(self, features: Tensor) -> Quantized:
         """See the base class. In evaluation mode the codebook stays as it is."""
-        flat = features.reshape(1, -1, self.dim)
-        entries, indices, loss = self.codebook(flat)
-        return Quantized(
-            features=entries.reshape(features.shape),
-            indices=indices.reshape(features.shape[:-1]),
-            loss=loss.sum(),
-            perplexity=perplexity(indices, self.entries),
-        )
+        entries, indices, loss = self.codebook(features.reshape(1, -1, self.dim))
+        indices = indices.reshape(*features.shape[:-1], 1)
+        return Quantized(entries.reshape(features.shape), indices, loss.sum(), *entry_use(indices, self.entries))
 
     def lookup(self, indices: Tensor) -> Tensor:
         """See the base class."""
-        return functional.embedding(indices, self.codebook.codebook)
+        return functional.embedding(indices.squeeze(-1), self.codebook.codebook)

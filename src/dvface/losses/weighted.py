@@ -1,0 +1,33 @@
+"""A sum of named terms."""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from dvface.losses.base import VideoLoss
+from dvface.losses.none import NoLoss
+
+
+class WeightedLosses(nn.Module):
+    """A sum of named, weighted terms; terms of class `NoLoss` are left out and not logged.
+
+    Args:
+        weights: name to weight; every term has one.
+        terms: name to term.
+
+    Raises:
+        ValueError: a term has no weight, or a weight no term.
+    """
+
+    def __init__(self, weights: Mapping[str, float], **terms: VideoLoss) -> None:
+        super().__init__()
+        if set(terms) != set(weights):
+            raise ValueError(f"terms {sorted(terms)} and weights {sorted(weights)} must have the same names")
+        self.terms = nn.ModuleDict({name: term for name, term in terms.items() if not isinstance(term, NoLoss)})
+        self.weights = dict(weights)
+
+    def forward(self, restored: Tensor, clean: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum, and each term before its weight."""
+        values = {name: term(restored, clean, step) for name, term in self.terms.items()}
+        total = sum((self.weights[name] * value for name, value in values.items()), start=restored.new_zeros(()))
+        return total, values
