@@ -5,14 +5,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dvface.config.compose import difference, groups, load, resolve
-from dvface.config.schema import CompareSettings, EvaluateSettings, RestoreSettings, check, validated
+from dvface.config.schema import (
+    CompareSettings,
+    EvaluateSettings,
+    RestoreSettings,
+    check,
+    check_arguments,
+    validated,
+)
 from dvface.errors import UserError, nearest
 
 
 def train(overrides: Sequence[str]) -> None:
     """`dvface train`: a new run, or with ``resume=RUN`` an old one."""
-    from dvface.training.run import new_run, resume_run
+    from dvface.training.run import help_run, joined_run, new_run, resume_run
 
+    if (joined := joined_run()) is not None:
+        help_run(joined)
+        return
     resume = [text.removeprefix("resume=") for text in overrides if text.startswith("resume=")]
     if resume:
         if len(overrides) > 1:
@@ -125,24 +135,108 @@ def list_config(group: str | None) -> None:
             print(f"{name}: {', '.join(variants)}")
 
 
+def export(overrides: Sequence[str]) -> None:
+    """`dvface export`: a training checkpoint to a model folder."""
+    from typing import get_args
+
+    from dvface.training.export import Which
+    from dvface.training.export import export as work
+
+    own = _own_only(overrides, {"checkpoint": None, "output": None, "weights": "auto"})
+    choices: dict[str, Which | None] = {"auto": None, **{name: name for name in get_args(Which)}}
+    if own["weights"] not in choices:
+        raise UserError(f"weights={own['weights']}: one of {', '.join(choices)}{nearest(own['weights'], choices)}")
+    taken = work(Path(own["checkpoint"]), Path(own["output"]), choices[own["weights"]])
+    print(f"took the {taken}")
+    print(f"wrote: {own['output']}")
+
+
+def text(overrides: Sequence[str]) -> None:
+    """`dvface text`: the empty prompt's embedding, to travel with checkpoints."""
+    from dvface.models.text_embedding import embed_text, write_embedding
+
+    own = _own_only(overrides, {"source": None, "output": None, "prompt": "", "tokens": "512"})
+    embedding = embed_text(own["source"], own["prompt"], _whole_number("tokens", own["tokens"]))
+    write_embedding(Path(own["output"]), embedding)
+    print(f"wrote: {own['output']} {tuple(embedding.shape)}; use it with text=stored pretrained.text={own['output']}")
+
+
 def summary(overrides: Sequence[str]) -> None:
-    """`dvface summary`: parameters by part."""
+    """`dvface summary`: parameters and operations by part, on the meta device."""
     import torch
 
     from dvface.config.build import build
+    from dvface.models.restorer import Restorer
+    from dvface.models.summary import summarise
+    from dvface.report.tables import Column, Table
 
-    as_json = "json=true" in overrides
-    tree = load("train", [text for text in overrides if not text.startswith("json=")])
-    settings = check(resolve(tree))
+    own, others = _own_settings(overrides, {"json": "false", "frames": "17", "height": "512", "width": "512"})
+    frames, height, width = (_whole_number(name, own[name]) for name in ("frames", "height", "width"))
+    tree = load("train", others)
+    # Only the model: a summary needs neither data nor a place for runs.
+    specification = resolve(tree.model)
+    check_arguments(specification)
     with torch.device("meta"):
-        counts = build(settings.model).parameter_counts()
-    total = counts.pop("total")
-    if as_json:
-        print(json.dumps({"exp": settings.exp, "parameters": counts, "total_parameters": total}))
+        model: Restorer = build(specification)
+    try:
+        found = summarise(model, frames, height, width)
+    except ValueError as error:
+        raise UserError(f"frames={frames} height={height} width={width}: {error}") from error
+    if own["json"] == "true":
+        print(
+            json.dumps(
+                {
+                    "exp": tree.exp,
+                    "parameters": found.parameters,
+                    "total_parameters": found.total_parameters,
+                    "added_parameters": found.added_parameters,
+                    "clip": [frames, height, width],
+                    "flops": found.flops,
+                    "total_flops": found.total_flops,
+                }
+            )
+        )
         return
-    for part, count in counts.items():
-        print(f"{part:<12} {count:>14,}")
-    print(f"{'total':<12} {total:>14,}")
+    rows = [
+        [name, found.parameters.get(name), found.flops[name] / 1e9 if name in found.flops else None]
+        for name in dict.fromkeys([*found.parameters, *found.flops])
+    ]
+    rows.append(["total", found.total_parameters, found.total_flops / 1e9])
+    columns = [Column("part"), Column("parameters", form=",d"), Column("GFLOPs", form=",.1f")]
+    print(Table(columns, rows).text())
+    print(f"GFLOPs for one clip of {frames} frames at {width}×{height}; another: frames=… height=… width=…")
+    print(f"added to backbone and autoencoder (prior, fusion, refinement): {found.added_parameters / 1e6:.2f}M")
+
+
+def _own_settings(overrides: Sequence[str], defaults: dict[str, str]) -> tuple[dict[str, str], list[str]]:
+    """The command's own KEY=VALUE words, filled up with their defaults, and the configuration's overrides."""
+    given = dict(text.split("=", 1) for text in overrides if text.split("=", 1)[0] in defaults and "=" in text)
+    return {**defaults, **given}, [text for text in overrides if text.split("=", 1)[0] not in defaults]
+
+
+def _own_only(overrides: Sequence[str], defaults: dict[str, str | None]) -> dict[str, str]:
+    """The KEY=VALUE words of a command without a configuration; a default of None means that one must be given.
+
+    Raises:
+        UserError: a key is unknown or missing.
+    """
+    given: dict[str, str] = {}
+    for word in overrides:
+        key, equals, value = word.partition("=")
+        if not equals or key not in defaults:
+            raise UserError(f"unknown setting '{word}'{nearest(key, defaults)} (takes: {', '.join(defaults)})")
+        given[key] = value
+    filled = {**defaults, **given}
+    for key, found in filled.items():
+        if found is None:
+            raise UserError(f"{key} has no value yet; give one: {key}=VALUE")
+    return {key: str(found) for key, found in filled.items()}
+
+
+def _whole_number(name: str, text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f"{name}={text}: give a whole number of 1 or more")
+    return int(text)
 
 
 def verify(folder: Path) -> int:

@@ -78,8 +78,28 @@ def ui(
 
 @app.command()
 def summary(overrides: Overrides = None) -> None:
-    """Parameters of an experiment's model by part: dvface summary [exp=NAME] [json=true]."""
+    """Parameters and operations of an experiment's model by part: dvface summary [exp=NAME] [frames=17] [json=true]."""
     from dvface.cli.commands import summary as work
+
+    work(overrides or [])
+
+
+@app.command()
+def export(overrides: Overrides = None) -> None:
+    """Turn a training checkpoint into a model folder: dvface export checkpoint=LAST.CKPT output=FOLDER.
+
+    The checkpoint is RUN/stages/STAGE/last.ckpt. weights=averaged|raw chooses between the moving average and the
+    weights themselves; the command says which it took.
+    """
+    from dvface.cli.commands import export as work
+
+    work(overrides or [])
+
+
+@app.command()
+def text(overrides: Overrides = None) -> None:
+    """Compute the empty prompt's embedding once: dvface text source=WAN_FOLDER output=text.safetensors."""
+    from dvface.cli.commands import text as work
 
     work(overrides or [])
 

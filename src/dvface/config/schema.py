@@ -5,7 +5,7 @@ import types
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from dvface.config.build import TARGET, find_class, targets
 from dvface.errors import UserError, nearest
@@ -98,6 +98,15 @@ class TrainerSettings(Strict):
     validate_every: int = Field(ge=1)
     checkpoint_every: int = Field(ge=1)
 
+    @model_validator(mode="after")
+    def _strategy_fits(self) -> "TrainerSettings":
+        alone = self.devices == 1 and self.nodes == 1
+        if self.strategy == "auto" and not alone:
+            raise ValueError("strategy must be ddp or fsdp where devices or nodes are more than one")
+        if self.strategy == "fsdp" and (self.averaging or self.accelerator == "cpu"):
+            raise ValueError("strategy=fsdp needs GPUs and averaging=null: the weights lie in pieces")
+        return self
+
 
 class DataSettings(Strict):
     """Where clips come from and how they are loaded."""
@@ -156,9 +165,18 @@ def validated(schema: type[Settings], tree: Mapping[str, Any]) -> Settings:
         settings = schema.model_validate(tree)
     except ValidationError as error:
         raise UserError(_sentence(error, tree)) from error
+    check_arguments(tree)
+    return settings
+
+
+def check_arguments(tree: Mapping[str, Any]) -> None:
+    """Every class that a resolved tree names must take the arguments that the tree gives it.
+
+    Raises:
+        UserError: see `validated`.
+    """
     for path, node in targets(tree):
         _check_arguments(path, node)
-    return settings
 
 
 def check(tree: Mapping[str, Any]) -> TrainSettings:

@@ -25,7 +25,7 @@ class Source(Protocol):
         ...
 
 
-def check_clips(folder: Path, frames: int, crop: int, workers: int) -> None:
+def check_clips(folder: Path, frames: int, crop: int, processes: int, workers: int) -> None:
     """Refuse, by the manifest alone, training clips that are too short or small, or too few shards.
 
     Raises:
@@ -43,7 +43,7 @@ def check_clips(folder: Path, frames: int, crop: int, workers: int) -> None:
                 f"clip {entry['key']} in {folder} is {entry['width']}×{entry['height']}, a crop of {crop} is asked; "
                 "lower stages.*.crop or write larger clips"
             )
-    check_dealing(len(shard_paths(folder)), 1, workers)
+    check_dealing(len(shard_paths(folder)), processes, workers)
 
 
 class HeldOutClips(Dataset[Pair]):
@@ -140,7 +140,7 @@ class ClipDataModule(LightningDataModule):
             rank=self.trainer.global_rank if self.trainer else 0,
             world_size=self.trainer.world_size if self.trainer else 1,
             workers=self.workers,
-            skip_batches=self.trainer.global_step if self.trainer else 0,
+            skip_batches=self.trainer.global_step * self.trainer.accumulate_grad_batches if self.trainer else 0,
         )
         return DataLoader(stream, batch_size=self.batch_size, num_workers=self.workers, collate_fn=collate)
 
@@ -148,4 +148,5 @@ class ClipDataModule(LightningDataModule):
         """The first set of held-out clips, one a batch, since their sizes may differ."""
         pairs = self.source.held_out()
         first = [pair for pair in pairs if pair.name == pairs[0].name]
-        return DataLoader(HeldOutClips(first, self.frames, self.multiple, self.temporal_stride), batch_size=1, collate_fn=collate)
+        clips = HeldOutClips(first, self.frames, self.multiple, self.temporal_stride)
+        return DataLoader(clips, batch_size=1, collate_fn=collate)

@@ -18,3 +18,13 @@ class VideoLoss(nn.Module, ABC):
             step: the optimiser's step, by which a term that looks at a part chooses it, so that a resumed run
                 chooses as an uninterrupted one.
         """
+
+    def parts(self, restored: Tensor, clean: Tensor, step: int) -> dict[str, Tensor]:
+        """The scalars that `forward` adds up, by name, for a term that has several; they are logged too.
+
+        Args:
+            restored: see `forward`.
+            clean: see `forward`.
+            step: see `forward`.
+        """
+        return {"": self(restored, clean, step)}

@@ -4,7 +4,8 @@ from einops import rearrange
 from torch import Tensor
 
 from dvface.losses.base import VideoLoss
-from dvface.perception.perceptual import PerceptualNetwork
+from dvface.losses.rotation import positive, rotating
+from dvface.perception.perceptual import FrameDistance
 
 
 class PerceptualLoss(VideoLoss):
@@ -13,17 +14,19 @@ class PerceptualLoss(VideoLoss):
     Args:
         network: gives one distance a frame.
         frames: how many frames of each clip are looked at; which ones rotates with the step.
+
+    Raises:
+        ValueError: ``frames`` is below 1.
     """
 
-    def __init__(self, network: PerceptualNetwork, frames: int) -> None:
+    def __init__(self, network: FrameDistance, frames: int) -> None:
         super().__init__()
         self.network = network
-        self.frames = frames
+        self.frames = positive("frames", frames)
 
     def forward(self, restored: Tensor, clean: Tensor, step: int) -> Tensor:
         """See the base class."""
-        length = restored.shape[2]
-        count = min(self.frames, length)
-        chosen = [(step + number * length // count) % length for number in range(count)]
+        chosen = rotating(restored.shape[2], self.frames, step)
         flat = (rearrange(video[:, :, chosen], "b c t h w -> (b t) c h w") for video in (restored, clean))
-        return self.network(*flat).mean()
+        distances: Tensor = self.network(*flat)
+        return distances.mean()

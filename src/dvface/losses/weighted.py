@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from dvface.losses.base import VideoLoss
@@ -27,7 +28,13 @@ class WeightedLosses(nn.Module):
         self.weights = dict(weights)
 
     def forward(self, restored: Tensor, clean: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted sum, and each term before its weight."""
-        values = {name: term(restored, clean, step) for name, term in self.terms.items()}
-        total = sum((self.weights[name] * value for name, value in values.items()), start=restored.new_zeros(()))
+        """The weighted sum, and each term before its weight; a term of several parts, also each ``term_part``."""
+        total = restored.new_zeros(())
+        values: dict[str, Tensor] = {}
+        for name, term in self.terms.items():
+            parts = term.parts(restored, clean, step)  # type: ignore[operator]
+            values[name] = torch.stack(list(parts.values())).sum()
+            total = total + self.weights[name] * values[name]
+            if len(parts) > 1:
+                values |= {f"{name}_{part}": value for part, value in parts.items()}
         return total, values

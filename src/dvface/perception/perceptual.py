@@ -1,6 +1,7 @@
 """Perceptual distances between frames: LPIPS and its shift-tolerant twin, frozen and differentiable."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from itertools import accumulate, chain
 from pathlib import Path
@@ -41,18 +42,33 @@ HEAD_WEIGHTS = {
 }
 
 
-class PerceptualNetwork(Frozen):
+class FrameDistance(Frozen, ABC):
+    """A frozen network that says how different two frames look.
+
+    Attributes:
+        file_name: of its pretrained file.
+    """
+
+    file_name: str
+
+    @abstractmethod
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """Distances (N,), 0 for equal frames, differentiable in both inputs.
+
+        Args:
+            first: (N, 3, H, W) RGB in [-1, 1].
+            second: the same.
+        """
+
+
+class PerceptualNetwork(FrameDistance):
     """A trunk whose unit-length features at five depths are compared and weighted (Zhang et al. 2018, eq. 1).
 
     Args:
         stages: the trunk's layers; the features after each stage are compared.
         widths: channels after each stage.
-
-    Attributes:
-        file_name: of the pretrained trunk.
     """
 
-    file_name: str
     shift: Tensor
     scale: Tensor
 
@@ -66,12 +82,7 @@ class PerceptualNetwork(Frozen):
         self.register_buffer("scale", torch.tensor([0.458, 0.448, 0.450]).view(1, 3, 1, 1))
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        """Distances (N,), 0 for equal frames, differentiable in both inputs.
-
-        Args:
-            first: (N, 3, H, W) RGB in [-1, 1], at least 32 × 32 pixels.
-            second: the same.
-        """
+        """See `FrameDistance`; frames of at least 32 × 32 pixels."""
         distance = first.new_zeros(len(first))
         for head, one, other in zip(self.heads, self._features(first), self._features(second), strict=True):
             distance = distance + head((one - other).square()).mean(dim=(1, 2, 3))
@@ -105,7 +116,7 @@ class ShiftTolerantLPIPS(PerceptualNetwork):
             stem = [nn.Conv2d(3, 64, kernel_size=11, padding=2), Blur(64), nn.ReLU()]
             super().__init__(_alexnet(stem, _blurred_pool(3)), ALEXNET_WIDTHS)
         else:
-            super().__init__(_vgg16(_blurred_pool(2)), VGG16_WIDTHS)
+            super().__init__(vgg16_stages(_blurred_pool(2)), VGG16_WIDTHS)
         path = SHIFT_TOLERANT_WEIGHTS[network].find(weights)
         self.file_name = path.name
         state = {re.sub(r"^scaling_layer\.", "", key): value for key, value in read_state(path).items()}
@@ -130,7 +141,7 @@ class LPIPS(PerceptualNetwork):
             stem = [nn.Conv2d(3, 64, kernel_size=11, stride=4, padding=2), nn.ReLU()]
             super().__init__(_alexnet(stem, lambda width: [nn.MaxPool2d(3, stride=2)]), ALEXNET_WIDTHS)
         else:
-            super().__init__(_vgg16(lambda width: [nn.MaxPool2d(2, stride=2)]), VGG16_WIDTHS)
+            super().__init__(vgg16_stages(lambda width: [nn.MaxPool2d(2, stride=2)]), VGG16_WIDTHS)
         path = BACKBONE_WEIGHTS[network].find(weights)
         self.file_name = path.name
         trunk = {key: value for key, value in read_state(path).items() if key.startswith("features.")}
@@ -173,7 +184,12 @@ def _alexnet(stem: list[nn.Module], pool: Pool) -> Stages:
     ]
 
 
-def _vgg16(pool: Pool) -> Stages:
+def vgg16_stages(pool: Pool) -> Stages:
+    """VGG-16's convolutions (Simonyan & Zisserman 2015) in torchvision's order, ``pool`` before all but the first.
+
+    Args:
+        pool: the layers that halve a map of so many channels. Where it gives one, positions are torchvision's.
+    """
     stages: Stages = []
     channels = 3
     for width, convolutions in zip(VGG16_WIDTHS, (2, 2, 3, 3, 3), strict=True):

@@ -9,6 +9,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities import rank_zero_only
 
 from dvface.report.progress import Progress
 from dvface.tracking.run import NoRun, Run
@@ -35,15 +36,17 @@ class ProgressCallback(Callback):
         self._bar: Progress | None = None
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Open the bar where the stage stands."""
+        """Open the bar where the stage stands; one process speaks for all."""
+        if not trainer.is_global_zero:
+            return
         self._bar = Progress(self.description, total=int(trainer.max_steps), start=trainer.global_step)
         self._bar.__enter__()
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """One step further."""
-        if self._bar:
+        """One step further, once its last batch is in."""
+        if self._bar and (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
             self._bar.advance(note=f"loss {float(outputs['loss']):.4f}")
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
@@ -88,6 +91,7 @@ class RunLogger(Logger):
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """The chain records the whole configuration once; a stage has nothing to add."""
 
+    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Record one step's numbers."""
         numbers = {name: value for name, value in metrics.items() if name != "epoch"}

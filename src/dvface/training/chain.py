@@ -132,7 +132,10 @@ class Chain:
         self.run = run
 
     def train(self) -> Restorer:
-        """Train what is not trained yet; returns the model with the last stage's weights."""
+        """Train what is not trained yet; returns the model with the last stage's weights.
+
+        Where several processes train, each runs the whole chain and the first one writes.
+        """
         settings = self.settings
         seed_everything(derive_seed(settings.seed, "model") % 2**32, verbose=False)
         model: Restorer = build(settings.model)
@@ -140,19 +143,17 @@ class Chain:
         if not self.folder.weights(settings.chosen_stages[0]).is_file():
             build(settings.pretrained).load(model)
             self._load_start(model)
-        model.backbone.gradient_checkpointing = settings.trainer.gradient_checkpointing
         if settings.trainer.compile:
             model.backbone.compile()  # in place: the weights keep their names
+        model.backbone.gradient_checkpointing = settings.trainer.gradient_checkpointing
         for name in settings.chosen_stages:
-            weights = self.folder.weights(name)
-            if not weights.is_file():
+            if not self.folder.weights(name).is_file():
                 self._train_stage(name, model, source)
-                with whole_file(weights) as temporary:
-                    save_file({key: value.contiguous() for key, value in model.state_dict().items()}, temporary)
-                self._plot(name)
-            model.load_state_dict(read_weights(weights))
-        if settings.chosen_stages[-1] == STAGES[-1]:
+            model.load_state_dict(read_weights(self.folder.weights(name)))
+        if settings.chosen_stages[-1] == STAGES[-1] and first_process():
             model.save_pretrained(self.folder.model, settings.model)
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()  # measuring is one process's work
         return model.eval()
 
     def _load_start(self, model: Restorer) -> None:
@@ -163,9 +164,7 @@ class Chain:
         stage, path = start
         weights = read_weights(path)
         for part in inherited(stage):
-            own = {
-                key.removeprefix(f"{part}."): value for key, value in weights.items() if key.startswith(f"{part}.")
-            }
+            own = {key.removeprefix(f"{part}."): value for key, value in weights.items() if key.startswith(f"{part}.")}
             try:
                 getattr(model, part).load_state_dict(own)
             except RuntimeError as error:
@@ -196,7 +195,7 @@ class Chain:
         trainer = make_trainer(
             settings, spec.steps, checkpoint, name, RunLogger(self.run, name, self.folder.curves(name))
         )
-        resume = str(checkpoint) if _readable(checkpoint) else None
+        resume = str(checkpoint) if checkpoint.is_file() and read_checkpoint(checkpoint) else None
         try:
             trainer.fit(stage, datamodule=data, ckpt_path=resume, weights_only=True)
         except SystemExit as ended:
@@ -207,6 +206,13 @@ class Chain:
             if trainer.interrupted:
                 raise KeyboardInterrupt from ended
             raise
+        state = trainer.strategy.lightning_module_state_dict()  # gathered where a strategy keeps it in pieces
+        if trainer.is_global_zero:
+            own = {key.removeprefix("model."): value for key, value in state.items() if key.startswith("model.")}
+            with whole_file(self.folder.weights(name)) as temporary:
+                save_file({key: value.contiguous() for key, value in own.items()}, temporary)
+            self._plot(name)
+        trainer.strategy.barrier()
 
     def _plot(self, name: str) -> None:
         picture = self.folder.path / f"losses-{name}.png"
@@ -214,19 +220,22 @@ class Chain:
         self.run.log_artifact(picture)
 
 
-def _readable(checkpoint: Path) -> bool:
-    """Whether there is a checkpoint to go on from.
+def first_process() -> bool:
+    """Whether this process is the one that writes."""
+    return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A Lightning checkpoint, plain types and tensors only, mapped rather than read.
 
     Raises:
-        UserError: there is one and it is damaged.
+        UserError: it is damaged.
     """
-    if not checkpoint.is_file():
-        return False
     try:
-        torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(f"{checkpoint} is damaged; delete it to train that stage from its start") from error
-    return True
+        raise UserError(f"{path} is damaged; delete it to train that stage from its start") from error
+    return state
 
 
 def make_trainer(settings: TrainSettings, steps: int, checkpoint: Path, name: str, logger: RunLogger) -> Trainer:
@@ -243,7 +252,7 @@ def make_trainer(settings: TrainSettings, steps: int, checkpoint: Path, name: st
         gradient_clip_val=options.gradient_clip,
         accumulate_grad_batches=options.accumulate,
         log_every_n_steps=options.log_every,
-        val_check_interval=min(options.validate_every, steps),
+        val_check_interval=min(options.validate_every, steps) * options.accumulate,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         enable_progress_bar=False,

@@ -1,5 +1,6 @@
 """The train command: a configuration in, a run folder out."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -23,6 +24,9 @@ from dvface.tracking.environment import provenance
 from dvface.tracking.run import NoRun, Run
 from dvface.training.chain import Chain, RunFolder, read_state, starting_weights, write_state
 from dvface.training.finish import final_table, finish
+
+RUN_VARIABLE = "DVFACE_RUN"
+"""By this environment variable the first process tells those that Lightning starts which run they belong to."""
 
 
 class Store(Protocol):
@@ -78,15 +82,32 @@ def resume_run(path: Path, say: Callable[[str], None]) -> Path:
     """
     folder = RunFolder(path)
     state = read_state(folder)
+    tree = _read_config(folder)
+    settings = check(resolve(tree))
+    run = build(settings.logger).open_run(state["tracking_run"])
+    return _work(settings, folder, run, float(state["seconds"]), say)
+
+
+def joined_run() -> Path | None:
+    """The run that this process was started to help with; None where it is the first process."""
+    folder = os.environ.get(RUN_VARIABLE)
+    return Path(folder) if folder and os.environ.get("LOCAL_RANK", "0") != "0" else None
+
+
+def help_run(path: Path) -> None:
+    """Train along as a further process of a run: no tracking, no files, no words."""
+    settings = check(resolve(_read_config(RunFolder(path))))
+    Chain(settings, RunFolder(path), NoRun()).train()
+
+
+def _read_config(folder: RunFolder) -> DictConfig:
     try:
         tree = OmegaConf.load(folder.config)
     except YAMLError as error:
         raise UserError(f"{folder.config} is damaged; start another run") from error
     if not isinstance(tree, DictConfig):
         raise UserError(f"{folder.config} is damaged; start another run")
-    settings = check(resolve(tree))
-    run = build(settings.logger).open_run(state["tracking_run"])
-    return _work(settings, folder, run, float(state["seconds"]), say)
+    return tree
 
 
 def baseline_difference(tree: DictConfig, overrides: Sequence[str]) -> list[str]:
@@ -126,13 +147,19 @@ def check_parts(settings: TrainSettings) -> None:
             raise UserError(
                 f"stages.{name}.crop={stage.crop}: this model needs a multiple of {model.spatial_multiple} pixels"
             )
-        check_clips(source.prepare(), stage.frames, stage.crop, settings.data.workers)
+        check_clips(source.prepare(), stage.frames, stage.crop, processes(settings), settings.data.workers)
     size = 2 * model.spatial_multiple
     try:
         with torch.inference_mode():
             model.eval()(torch.zeros(1, 3, 1 + model.temporal_stride, size, size, device="meta"))
     except (ValueError, RuntimeError) as error:
         raise UserError(f"the model's parts do not fit together: {str(error).splitlines()[0]}") from error
+
+
+def processes(settings: TrainSettings) -> int:
+    """How many processes train together."""
+    devices = torch.cuda.device_count() if settings.trainer.devices == "auto" else settings.trainer.devices
+    return max(1, devices) * settings.trainer.nodes
 
 
 def _fresh(parent: Path, name: str) -> Path:
@@ -154,6 +181,7 @@ def _work(
     def seconds() -> float:
         return before + time.monotonic() - started
 
+    os.environ[RUN_VARIABLE] = str(folder.path)
     guard: AbstractContextManager[Any] = run
     try:
         with guard:

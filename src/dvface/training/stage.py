@@ -37,8 +37,9 @@ class Stage(LightningModule, ABC):
         """The scalar to minimise and the numbers to log."""
 
     def on_train_batch_start(self, batch: ClipBatch, batch_idx: int) -> None:
-        """Give the step its own random stream."""
-        torch.manual_seed(derive_seed(self.seed, "step", self.global_step))
+        """Give the batch its own random stream."""
+        part = batch_idx % self.trainer.accumulate_grad_batches
+        torch.manual_seed(derive_seed(self.seed, "step", self.global_step, part, self.global_rank))
 
     def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
         """One step on one batch."""
@@ -53,7 +54,8 @@ class Stage(LightningModule, ABC):
 
     def _log(self, part: str, loss: Tensor, values: dict[str, Tensor], size: int) -> None:
         numbers = {"loss": loss, **values}
-        self.log_dict({f"{part}/{name}": value for name, value in numbers.items()}, batch_size=size)
+        named = {f"{part}/{name}": value for name, value in numbers.items()}
+        self.log_dict(named, batch_size=size, sync_dist=part == "held_out")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW with β = (0.9, 0.95), as DOVE trains its transformer, and the schedule."""

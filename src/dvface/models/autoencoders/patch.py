@@ -1,10 +1,10 @@
 """An invertible space-time transform: nothing to train, nothing lost."""
 
-import torch
 from einops import rearrange
 from torch import Tensor
 
 from dvface.models.autoencoders.base import VideoAutoencoder
+from dvface.models.autoencoders.blocks import from_blocks, to_blocks
 
 
 class PatchAutoencoder(VideoAutoencoder):
@@ -28,23 +28,10 @@ class PatchAutoencoder(VideoAutoencoder):
     def encode(self, video: Tensor) -> Tensor:
         """(B, 3, T, H, W) to (B, 3·temporal_stride·spatial_stride², T', H/stride, W/stride); see the base class."""
         self.check_fits(video)
-        first = video[:, :, :1].expand(-1, -1, self.temporal_stride, -1, -1)
-        return rearrange(
-            torch.cat([first, video[:, :, 1:]], dim=2),
-            "b c (t p) (h q) (w r) -> b (c p q r) t h w",
-            p=self.temporal_stride,
-            q=self.spatial_stride,
-            r=self.spatial_stride,
-        )
+        blocks = to_blocks(video, self.temporal_stride, self.spatial_stride)
+        return rearrange(blocks, "b t h w c n -> b (c n) t h w")
 
     def decode(self, latents: Tensor) -> Tensor:
         """The inverse of `encode`."""
-        video = rearrange(
-            latents,
-            "b (c p q r) t h w -> b c (t p) (h q) (w r)",
-            c=3,
-            p=self.temporal_stride,
-            q=self.spatial_stride,
-        )
-        first = video[:, :, : self.temporal_stride].mean(dim=2, keepdim=True)
-        return torch.cat([first, video[:, :, self.temporal_stride :]], dim=2)
+        blocks = rearrange(latents, "b (c n) t h w -> b t h w c n", c=3)
+        return from_blocks(blocks, self.temporal_stride, self.spatial_stride)

@@ -1,30 +1,34 @@
-"""Wan2.1's video VAE, through diffusers."""
+"""Wan2.1's video VAE, built from diffusers' parts."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKLWan
-from torch import Tensor
+from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d
+from torch import Tensor, nn
 
 from dvface.models.autoencoders.base import VideoAutoencoder
-
-# Wan2.1's own statistics of its 16 latent channels; diffusers has them as its configuration's defaults.
 
 
 class WanAutoencoder(VideoAutoencoder):
     """diffusers' ``AutoencoderKLWan`` of any size: stride 8 in space, 4 in time, causal.
 
     Latents are the posterior's mean (encoding is deterministic), normalised by the statistics that the VAE
-    carries, which diffusers leaves to its caller.
+    carries, which diffusers leaves to its caller. The network's parts are called one by one with caches of our
+    own: diffusers' ``encode`` and ``decode`` keep theirs in the network, where an exception leaves frames behind,
+    and ``decode`` clamps, which hides overshoot from losses and stops its gradient.
 
     Args:
         base_dim: channels of the first level; 96 in Wan2.1.
         latent_channels: channels of the latents; 16 in Wan2.1.
-        multipliers: channels of each level as multiples of ``base_dim``.
+        multipliers: channels of each of the four levels as multiples of ``base_dim``.
         blocks: residual blocks a level.
         mean: of each latent channel; None takes Wan2.1's.
         deviation: of each latent channel; None takes Wan2.1's.
+
+    Raises:
+        ValueError: ``multipliers`` are not four, or ``mean`` or ``deviation`` do not fit.
     """
 
     network: Any  # diffusers types its submodules loosely
@@ -41,6 +45,8 @@ class WanAutoencoder(VideoAutoencoder):
         deviation: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
+        if len(multipliers) != 4:
+            raise ValueError(f"multipliers must be four numbers, got {list(multipliers)}")
         self.latent_channels = latent_channels
         statistics = {"latents_mean": mean, "latents_std": deviation}
         self.network = AutoencoderKLWan(
@@ -51,33 +57,39 @@ class WanAutoencoder(VideoAutoencoder):
             temperal_downsample=[False, True, True],
             **{name: list(values) for name, values in statistics.items() if values is not None},
         )
-        for name in statistics:
+        for argument, name in (("mean", "latents_mean"), ("deviation", "latents_std")):
             count = len(self.network.config[name])
             if count != latent_channels:
-                raise ValueError(f"{name} has {count} numbers for {latent_channels} latent channels; give that many")
+                raise ValueError(f"{argument} must have {latent_channels} numbers, one a latent channel, got {count}")
+        if min(self.network.config["latents_std"]) <= 0:
+            raise ValueError(f"deviation must be above 0, got {min(self.network.config['latents_std'])}")
 
     def encode(self, video: Tensor) -> Tensor:
         """See the base class."""
         self.check_fits(video)
+        groups = video.split([1] + [self.temporal_stride] * (video.shape[2] // self.temporal_stride), dim=2)
+        cache = _empty_cache(self.network.encoder)
+        moments = [self.network.encoder(group, feat_cache=cache, feat_idx=[0]) for group in groups]
+        mode, _ = self.network.quant_conv(torch.cat(moments, dim=2)).chunk(2, dim=1)
         mean, deviation = self._statistics(video)
-        return (self._clean(self.network.encode, video).latent_dist.mode() - mean) / deviation
+        return (mode - mean) / deviation
 
     def decode(self, latents: Tensor) -> Tensor:
-        """See the base class. Unlike diffusers' own output it is not clamped beyond what diffusers does."""
+        """See the base class."""
         mean, deviation = self._statistics(latents)
-        return self._clean(self.network.decode, latents * deviation + mean).sample
+        groups = self.network.post_quant_conv(latents * deviation + mean).split(1, dim=2)
+        cache = _empty_cache(self.network.decoder)
+        frames = [
+            self.network.decoder(group, feat_cache=cache, feat_idx=[0], first_chunk=number == 0)
+            for number, group in enumerate(groups)
+        ]
+        return torch.cat(frames, dim=2)
 
     def unfreeze_decoder(self) -> None:
         """See the base class."""
+        self.requires_grad_(False)
         self.network.decoder.requires_grad_(True)
         self.network.post_quant_conv.requires_grad_(True)
-
-    def _clean(self, work: Any, tensor: Tensor) -> Any:
-        """Run ``work`` and leave no frames in the caches that diffusers keeps, whatever happens."""
-        try:
-            return work(tensor)
-        finally:
-            self.network.clear_cache()
 
     def _statistics(self, like: Tensor) -> tuple[Tensor, Tensor]:
         config = self.network.config
@@ -86,3 +98,8 @@ class WanAutoencoder(VideoAutoencoder):
             for values in (config["latents_mean"], config["latents_std"])
         )
         return mean, deviation
+
+
+def _empty_cache(part: nn.Module) -> list[Any]:
+    """One place for each causal convolution, where it keeps the frames that it will need again."""
+    return [None for module in part.modules() if isinstance(module, WanCausalConv3d)]

@@ -1,8 +1,10 @@
 """What every backbone offers."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from dvface.contracts import LatentLayout, PriorFeatures
 from dvface.models.backbones.one_step import OneStep
@@ -20,22 +22,19 @@ class Backbone(nn.Module, ABC):
     Attributes:
         latent_channels: channels of the latents it reads and writes.
         spatial_multiple: height and width of the latents must be multiples of this.
+        fusions: one a block.
         gradient_checkpointing: recompute blocks in the backward pass instead of keeping them; set by training.
     """
 
     latent_channels: int
     spatial_multiple: int
+    fusions: nn.ModuleList
     gradient_checkpointing: bool = False
 
     def __init__(self, one_step: OneStep, layout: LatentLayout) -> None:
         super().__init__()
         self.one_step = one_step
         self.latent_channels = layout.channels
-
-    @property
-    def fusions(self) -> nn.ModuleList:
-        """The fusions, one a block."""
-        raise NotImplementedError
 
     @abstractmethod
     def predict(self, latents: Tensor, prior: PriorFeatures) -> Tensor:
@@ -46,5 +45,19 @@ class Backbone(nn.Module, ABC):
         self.requires_grad_(True)
 
     def forward(self, latents: Tensor, prior: PriorFeatures) -> Tensor:
-        """(B, latent_channels, T', h, w) to the same shape."""
+        """(B, latent_channels, T', h, w) to the same shape.
+
+        Raises:
+            ValueError: h or w is no multiple of ``spatial_multiple``.
+        """
+        height, width = latents.shape[3:]
+        if height % self.spatial_multiple or width % self.spatial_multiple:
+            raise ValueError(f"{height}×{width} latents are no multiple of the backbone's {self.spatial_multiple}")
         return self.one_step(latents, self.predict(latents, prior))
+
+    def run_block(self, block: Callable[..., Tensor], *inputs: object) -> Tensor:
+        """``block(*inputs)``, under gradient checkpointing where training asked for it."""
+        if self.gradient_checkpointing and self.training:
+            recomputed: Tensor = checkpoint(block, *inputs, use_reentrant=False)
+            return recomputed
+        return block(*inputs)

@@ -28,10 +28,15 @@ class LearnedText(TextCondition):
 
     Args:
         dim: channels.
+
+    Raises:
+        ValueError: ``dim`` is below 1.
     """
 
     def __init__(self, dim: int) -> None:
         super().__init__()
+        if dim < 1:
+            raise ValueError(f"text.dim must be at least 1, got {dim}")
         self.dim = dim
         self.embedding = nn.Parameter(torch.zeros(1, 1, dim))
 
@@ -48,12 +53,17 @@ class StoredText(TextCondition):
     Args:
         tokens: tokens with padding; Wan pads to 512 with zeros.
         dim: channels.
+
+    Raises:
+        ValueError: ``tokens`` or ``dim`` is below 1.
     """
 
     embedding: Tensor
 
     def __init__(self, tokens: int, dim: int) -> None:
         super().__init__()
+        if min(tokens, dim) < 1:
+            raise ValueError(f"text.tokens and text.dim must be at least 1, got {tokens} and {dim}")
         self.dim = dim
         self.register_buffer("embedding", torch.zeros(1, tokens, dim))
 

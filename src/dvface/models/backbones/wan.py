@@ -4,13 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from diffusers import WanTransformer3DModel
-from einops import rearrange
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from dvface.contracts import Grid, LatentLayout, PriorFeatures
+from dvface.contracts import LatentLayout, PriorFeatures
 from dvface.models.backbones.base import Backbone
 from dvface.models.backbones.one_step import OneStep
+from dvface.models.backbones.patches import Patches
 from dvface.models.backbones.text import TextCondition
 from dvface.models.zero import zero
 
@@ -19,8 +18,8 @@ class WanBackbone(Backbone):
     """diffusers' Wan2.1 transformer, of any size, as a one-step restorer.
 
     Args:
-        patch_size: latent frames, rows and columns of one token.
-        token_dim: channels D of a token, a multiple of ``heads``.
+        patch_size: latent frames (1), rows and columns of one token.
+        token_dim: channels D of a token, a multiple of 2·heads: channels turn in pairs.
         heads: attention heads.
         layers: blocks N.
         feed_forward_dim: hidden channels of each block's feed-forward.
@@ -32,7 +31,7 @@ class WanBackbone(Backbone):
         layout: of the latents.
 
     Raises:
-        ValueError: ``token_dim`` is no multiple of ``heads``.
+        ValueError: ``patch_size`` is no such patch, or ``token_dim`` no multiple of 2·heads.
     """
 
     transformer: Any  # diffusers types its submodules loosely
@@ -51,12 +50,12 @@ class WanBackbone(Backbone):
         layout: LatentLayout,
     ) -> None:
         super().__init__(one_step, layout)
-        if token_dim % heads:
-            raise ValueError(f"token_dim {token_dim} is no multiple of heads {heads}")
-        self.patch_size = tuple(patch_size)
-        self.spatial_multiple = max(self.patch_size[1:])
+        if heads < 1 or token_dim % (2 * heads):
+            raise ValueError(f"token_dim {token_dim} is no multiple of 2·heads = {2 * heads}")
+        self.patches = Patches(patch_size)
+        self.spatial_multiple = self.patches.spatial_multiple
         self.transformer = WanTransformer3DModel(
-            patch_size=self.patch_size,
+            patch_size=self.patches.size,
             num_attention_heads=heads,
             attention_head_dim=token_dim // heads,
             in_channels=layout.channels,
@@ -68,12 +67,7 @@ class WanBackbone(Backbone):
         if zero_output:
             zero(self.transformer.proj_out)
         self.text = text
-        self.block_fusions = fusions(blocks=layers)
-
-    @property
-    def fusions(self) -> nn.ModuleList:
-        """One a block."""
-        return self.block_fusions
+        self.fusions = fusions(blocks=layers)
 
     def predict(self, latents: Tensor, prior: PriorFeatures) -> Tensor:
         """The velocity v(z, t), (B, latent_channels, T', h, w).
@@ -83,7 +77,7 @@ class WanBackbone(Backbone):
         """
         wan = self.transformer
         batch = latents.shape[0]
-        grid = Grid(*(size // patch for size, patch in zip(latents.shape[2:], self.patch_size, strict=True)))
+        grid = self.patches.grid(latents)
         rotary = wan.rope(latents)
         tokens = wan.patch_embedding(latents).flatten(2).transpose(1, 2).contiguous()
         time, modulation, text, _ = wan.condition_embedder(
@@ -95,18 +89,7 @@ class WanBackbone(Backbone):
             return block(fusion(tokens, prior, grid), text, modulation, rotary)
 
         for fusion, block in zip(self.fusions, wan.blocks, strict=True):
-            if self.gradient_checkpointing and self.training:
-                tokens = checkpoint(step, tokens, fusion, block, use_reentrant=False)
-            else:
-                tokens = step(tokens, fusion, block)
+            tokens = self.run_block(step, tokens, fusion, block)
         shift, scale = (wan.scale_shift_table + time.unsqueeze(1)).chunk(2, dim=1)
         tokens = wan.proj_out((wan.norm_out(tokens.float()) * (1 + scale) + shift).type_as(tokens))
-        return rearrange(
-            tokens,
-            "b (t h w) (p q r c) -> b c (t p) (h q) (w r)",
-            t=grid.frames,
-            h=grid.height,
-            p=self.patch_size[0],
-            q=self.patch_size[1],
-            r=self.patch_size[2],
-        )
+        return self.patches.join(tokens, grid)

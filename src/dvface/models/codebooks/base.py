@@ -1,6 +1,7 @@
 """What every quantizer offers."""
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -60,3 +61,20 @@ def entry_use(indices: Tensor, entries: int) -> tuple[Tensor, Tensor]:
         perplexities.append(torch.exp(-(shares * torch.log(shares.clamp_min(1e-12))).sum()))
         usages.append((counts > 0).float().mean())
     return torch.stack(perplexities).mean(), torch.stack(usages).mean()
+
+
+def full_precision(like: Tensor) -> AbstractContextManager[object]:
+    """A context without autocast on the device of ``like``: bfloat16 distances would choose other entries."""
+    kind = like.device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
+
+
+def nearest(features: Tensor, table: Tensor) -> Tensor:
+    """The row of the (K, C) ``table`` nearest to each of the (N, C) features, (N,) int64."""
+    with torch.no_grad():
+        return torch.cdist(features, table).argmin(dim=-1)
+
+
+def straight_through(features: Tensor, entries: Tensor) -> Tensor:
+    """``entries`` bit for bit, with the gradient of ``features``, of the same shape (VQ-VAE, arXiv 1711.00937)."""
+    return entries.detach() + (features - features.detach())

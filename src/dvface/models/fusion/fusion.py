@@ -5,7 +5,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from dvface.contracts import Grid, PriorFeatures
-from dvface.models.fusion.injections import Injection, NoInjection
+from dvface.models.fusion.base import Injection, NoInjection
 
 
 class Fusion(nn.Module):

@@ -67,7 +67,11 @@ def movement(frames: Tensor, latent_frames: int) -> Tensor:
 
     The first frame's difference is zero, as in BFVR-STC; so are all of a static clip's.
     """
-    differences = torch.diff(frames, dim=1, prepend=frames[:, :1])
+    return summed(torch.diff(frames, dim=1, prepend=frames[:, :1]), latent_frames)
+
+
+def summed(differences: Tensor, latent_frames: int) -> Tensor:
+    """(B, T, h, w, C) differences of frames to (B, T', h, w, C): how far each latent frame's frames have moved."""
     grouped = group_frames(differences, latent_frames)
     # The sum over a group, not the mean: how far its frames have moved.
-    return grouped * ((frames.shape[1] - 1) // max(1, latent_frames - 1))
+    return grouped * ((differences.shape[1] - 1) // max(1, latent_frames - 1))

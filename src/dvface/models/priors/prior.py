@@ -11,7 +11,6 @@ from dvface.models.codebooks.base import Quantizer
 from dvface.models.priors.branch import Branch
 from dvface.models.priors.encoder import PriorEncoder
 
-
 SIDES = ("spatial", "temporal")
 
 
