@@ -3,6 +3,7 @@
 import pytest
 import timm
 import torch
+from tests.losses.clips import footage
 from torch import nn
 from torchvision.models import vgg
 
@@ -10,7 +11,6 @@ from dvface.config.build import build
 from dvface.config.compose import groups, load, resolve
 from dvface.config.schema import check
 from dvface.perception.arcface import IRSE50
-from tests.losses.clips import footage
 
 TERMS = [
     (group.removeprefix("loss/"), name)
@@ -21,21 +21,24 @@ TERMS = [
 ]
 
 
+ALEXNET = ((0, 3, 64, 11), (3, 64, 192, 5), (6, 192, 384, 3), (8, 384, 256, 3), (10, 256, 256, 3))
+"""Its convolutions: place, channels in, channels out, kernel."""
+
+
 @pytest.fixture(scope="module")
 def weights_folder(tmp_path_factory):
     """Every file that a term asks for, in its published layout, of random numbers."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("weights")
-    alexnet = {}
-    for position, shape in zip(
-        (0, 3, 6, 8, 10), ((64, 3, 11), (192, 64, 5), (384, 192, 3), (256, 384, 3), (256, 256, 3))
-    ):
-        convolution = nn.Conv2d(shape[1], shape[0], shape[2])
-        alexnet |= {f"features.{position}.{key}": value for key, value in convolution.state_dict().items()}
+    alexnet = nn.Sequential()
+    for position, channels, width, kernel in ALEXNET:
+        alexnet.add_module(f"features_{position}", nn.Conv2d(channels, width, kernel))
     trunk = {f"features.{key}": value for key, value in vgg.make_layers(vgg.cfgs["D"]).state_dict().items()}
-    dinov2 = timm.create_model("vit_small_patch14_dinov2", img_size=224).state_dict()
+    dinov2 = timm.create_model("vit_small_patch14_dinov2", img_size=56).state_dict()
     for name, state in {
-        "lpips/alexnet-owt-7be5be79.pth": alexnet,
+        "lpips/alexnet-owt-7be5be79.pth": {
+            key.replace("features_", "features."): value for key, value in alexnet.state_dict().items()
+        },
         "lpips/vgg16-397923af.pth": trunk,
         "arcface/recognition_arcface_ir_se50.pth": IRSE50().state_dict(),
         "timm/vit_small_patch14_dinov2.pth": dinov2,
@@ -43,6 +46,10 @@ def weights_folder(tmp_path_factory):
         (folder / name).parent.mkdir(exist_ok=True)
         torch.save(state, folder / name)
     return folder
+
+
+SMALLER = {("adversarial", "dinov2"): ["loss.adversarial.discriminator.resolution=56"]}
+"""16 times fewer tokens."""
 
 
 def settings_of(*overrides: str) -> dict:
@@ -55,7 +62,7 @@ def term(request, weights_folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVFACE_WEIGHTS", str(weights_folder))
         torch.manual_seed(0)
-        return build(settings_of(f"loss/{group}={name}")[group])
+        return build(settings_of(f"loss/{group}={name}", *SMALLER.get(request.param, []))[group])
 
 
 @pytest.fixture

@@ -241,6 +241,8 @@ class TestLearned:
     @pytest.mark.parametrize("kind", ["vq", "simvq"])
     def test_training_brings_entries_to_the_features(self, kind: str) -> None:
         quantizer = KINDS[kind]().train()
+        if kind == "vq":
+            quantizer.started.fill_(True)  # its k-means would leave nothing to learn here
         optimizer = torch.optim.Adam(quantizer.parameters(), lr=0.02)
         features = 3 * torch.randn(256, 4)
         errors = []
@@ -250,7 +252,7 @@ class TestLearned:
             optimizer.zero_grad()
             found.loss.backward()
             optimizer.step()
-        assert errors[-1] < 0.97 * errors[0]
+        assert errors[-1] < 0.8 * errors[0]
 
 
 class TestMovingAverage:

@@ -67,7 +67,7 @@ def test_the_first_channels_hold_the_coarse_picture(carphone: np.ndarray) -> Non
     assert errors[2] < 0.01
     last = latents.clone()
     last[:, :-96] = 0
-    assert (autoencoder.decode(last) - video).square().mean() > 50 * errors[2]
+    assert (autoencoder.decode(last) - video).square().mean() > 20 * errors[2]
 
 
 @pytest.mark.parametrize("argument", ["spatial_levels", "temporal_levels"])
@@ -92,7 +92,7 @@ def test_all_components_give_back_every_pixel(carphone: np.ndarray) -> None:
 def test_before_it_is_fitted_it_keeps_the_coarse_wavelets(carphone: np.ndarray) -> None:
     video = as_video(carphone)
     latents = PrincipalAutoencoder(50).encode(video)
-    torch.testing.assert_close(latents, HaarAutoencoder().encode(video)[:, :50], rtol=0, atol=1e-5)
+    torch.testing.assert_close(latents, HaarAutoencoder().encode(video)[:, :50], rtol=0, atol=1e-4)
 
 
 def test_a_subspace_is_given_back_exactly() -> None:

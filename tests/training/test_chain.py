@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Trainer
+from omegaconf import OmegaConf
 from safetensors.torch import load_file
 from tests.conftest import SMALLEST
 
@@ -13,10 +14,12 @@ from dvface.config.compose import load, resolve
 from dvface.config.schema import TrainSettings, check
 from dvface.data.shards import Clip, write_shards
 from dvface.errors import UserError
+from dvface.files import write_text
 from dvface.models.restorer import Restorer
 from dvface.tracking.run import NoRun
 from dvface.training.callbacks import ProgressCallback, RunLogger, read_curves
 from dvface.training.chain import Chain, RunFolder
+from dvface.training.export import export
 
 STEPS = 4
 
@@ -206,3 +209,94 @@ def test_the_model_folder_describes_itself(paired_shards: Path, trained_chain: P
         assert torch.equal(reopened.state_dict()[name], value)
     described = json.loads((folder.model / "config.json").read_text())["model"]
     assert described == settings(paired_shards).model
+
+
+def test_an_interrupted_run_with_a_moving_average_equals_an_uninterrupted_one(
+    paired_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = settings(
+        paired_shards, "stage=codebook", "trainer.averaging=0.5", "trainer.accumulate=2", "trainer.checkpoint_every=1"
+    )
+    whole = train(chosen, tmp_path / "whole")
+    raw = train(settings(paired_shards, "stage=codebook", "trainer.accumulate=2"), tmp_path / "raw")
+    step_done = ProgressCallback.on_train_batch_end
+
+    def cut(self: ProgressCallback, trainer: Trainer, *rest: object) -> None:
+        step_done(self, trainer, *rest)
+        if trainer.global_step == STEPS - 1:
+            raise PowerCut
+
+    monkeypatch.setattr(ProgressCallback, "on_train_batch_end", cut)
+    with pytest.raises(PowerCut):
+        train(chosen, tmp_path / "cut")
+    monkeypatch.undo()
+    resumed = train(chosen, tmp_path / "cut").state_dict()
+    for name, value in whole.state_dict().items():
+        assert torch.equal(resumed[name], value), name
+    assert any(not torch.equal(raw.state_dict()[name], value) for name, value in whole.state_dict().items())
+
+
+@pytest.mark.parametrize("extra", ["trainer.gradient_checkpointing=true", "trainer.precision=bf16-mixed"])
+def test_memory_savers_train_what_plain_training_trains(
+    paired_shards: Path, trained_chain: Path, tmp_path: Path, extra: str
+) -> None:
+    start = f"start_from={trained_chain}"
+    plain = train(settings(paired_shards, "stage=restorer", start), tmp_path / "plain").state_dict()
+    saving = train(settings(paired_shards, "stage=restorer", start, extra), tmp_path / "saving").state_dict()
+    exact = "checkpointing" in extra
+    for name, value in plain.items():
+        torch.testing.assert_close(saving[name], value, atol=1e-6 if exact else 2e-2, rtol=0, msg=name)
+
+
+def test_the_latent_stage_hands_its_backbone_to_the_pixel_stage(paired_shards: Path, tmp_path: Path) -> None:
+    latent = ("stages/restorer_latent=latent", *LATENT)
+    train(settings(paired_shards, *latent), tmp_path / "whole")
+    curves = read_curves(RunFolder(tmp_path / "whole").curves("restorer_latent"))
+    assert len(curves["train/latent"]) == STEPS
+    start = f"start_from={tmp_path / 'whole'}"
+    alone = settings(paired_shards, "stage=restorer", start, *latent, "stages.restorer.module.learning_rate=1e-12")
+    model = train(alone, tmp_path / "alone")
+    before = load_file(RunFolder(tmp_path / "whole").weights("restorer_latent"))
+    torch.testing.assert_close(model.backbone.state_dict(), _below(before, "backbone"), atol=1e-6, rtol=0)
+
+
+LATENT = [f"stages.restorer_latent.{key}" for key in (f"steps={STEPS}", "batch_size=2", "frames=5", "crop=32")]
+
+
+def _below(state: dict[str, torch.Tensor], part: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(f"{part}."): value for name, value in state.items() if name.startswith(f"{part}.")}
+
+
+class TestExport:
+    def test_it_writes_the_model_of_a_checkpoint_and_says_which_weights(
+        self, paired_shards: Path, trained_chain: Path, tmp_path: Path
+    ) -> None:
+        folder = RunFolder(trained_chain)
+        tree = load("train", [*SMALLEST])
+        write_text(folder.config, OmegaConf.to_yaml(tree))
+        said = export(folder.checkpoint("restorer"), tmp_path / "model", None)
+        assert said == f"raw weights of step {STEPS} of restorer"
+        exported = Restorer.from_pretrained(tmp_path / "model").state_dict()
+        for name, value in load_file(folder.weights("restorer")).items():
+            assert torch.equal(exported[name], value)
+
+    def test_it_tells_the_average_from_the_weights(self, paired_shards: Path, tmp_path: Path) -> None:
+        changes = ["stage=codebook", "trainer.averaging=0.5"]
+        train(settings(paired_shards, *changes), tmp_path / "run")
+        folder = RunFolder(tmp_path / "run")
+        write_text(folder.config, OmegaConf.to_yaml(load("train", [*SMALLEST, *changes])))
+        checkpoint = folder.checkpoint("codebook")
+        assert export(checkpoint, tmp_path / "averaged", None).startswith("averaged weights")
+        assert export(checkpoint, tmp_path / "raw", "raw").startswith("raw weights")
+        averaged, raw = (Restorer.from_pretrained(tmp_path / name).state_dict() for name in ("averaged", "raw"))
+        kept = load_file(folder.weights("codebook"))
+        assert all(torch.equal(averaged[name], value) for name, value in kept.items())
+        assert any(not torch.equal(raw[name], value) for name, value in kept.items())
+
+    def test_what_is_no_checkpoint_or_has_no_average_is_refused(self, trained_chain: Path, tmp_path: Path) -> None:
+        with pytest.raises(UserError, match=r"name the last\.ckpt"):
+            export(tmp_path / "last.ckpt", tmp_path / "model", None)
+        folder = RunFolder(trained_chain)
+        write_text(folder.config, OmegaConf.to_yaml(load("train", [*SMALLEST])))
+        with pytest.raises(UserError, match="kept no moving average"):
+            export(folder.checkpoint("restorer"), tmp_path / "model", "averaged")

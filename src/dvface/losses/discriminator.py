@@ -80,7 +80,7 @@ class TimmDiscriminator(Discriminator):
         """See the base class; h × w is each depth's own."""
         if self.resolution is not None:
             size = (self.resolution, self.resolution)
-            frames = functional.interpolate(frames, size, mode="bilinear", antialias=True)
+            frames = functional.interpolate(frames.float(), size, mode="bilinear", antialias=True)
         features = self.backbone(((frames + 1) / 2 - self.mean) / self.deviation)
         return [head(feature) for head, feature in zip(self.heads, features, strict=True)]
 

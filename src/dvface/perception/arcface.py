@@ -50,7 +50,7 @@ class ArcFace(Frozen):
         Returns:
             (N, 512) of unit length.
         """
-        faces = functional.interpolate(frames, (SIDE, SIDE), mode="bilinear", antialias=True)
+        faces = functional.interpolate(frames.float(), (SIDE, SIDE), mode="bilinear", antialias=True)
         numbers: Tensor = self.network(faces)
         # lengths of half-precision numbers are too coarse for cosines near 1
         return functional.normalize(numbers.float(), dim=1)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import EMAWeightAveraging
+from lightning.pytorch.callbacks import Checkpoint, EMAWeightAveraging
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -26,6 +26,28 @@ class WeightsAverage(EMAWeightAveraging):
 
     def __init__(self, decay: float) -> None:
         super().__init__(decay=decay, use_buffers=False)
+
+
+class LastCheckpoint(Checkpoint):
+    """One file that says where an unfinished stage stands, and where a finished one stood at its end.
+
+    Args:
+        path: replaced only when the new one is whole.
+        every: steps between two.
+    """
+
+    def __init__(self, path: Path, every: int) -> None:
+        self.path = path
+        self.every = every
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save where a step has just ended."""
+        if (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return
+        if trainer.global_step % self.every == 0 or trainer.global_step >= trainer.max_steps:
+            trainer.save_checkpoint(self.path)
 
 
 class ProgressCallback(Callback):

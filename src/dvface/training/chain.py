@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer, seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -27,7 +26,7 @@ from dvface.models.restorer import Restorer
 from dvface.report.curves import plot_curves
 from dvface.seeding import derive_seed
 from dvface.tracking.run import NoRun, Run
-from dvface.training.callbacks import ProgressCallback, RunLogger, WeightsAverage, read_curves
+from dvface.training.callbacks import LastCheckpoint, ProgressCallback, RunLogger, WeightsAverage, read_curves
 from dvface.training.stage import Stage
 
 
@@ -256,19 +255,14 @@ def make_trainer(settings: TrainSettings, steps: int, checkpoint: Path, name: st
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         enable_progress_bar=False,
+        enable_checkpointing=True,
         enable_model_summary=False,
         logger=logger,
         default_root_dir=checkpoint.parent,
         callbacks=[
             *([WeightsAverage(options.averaging)] if options.averaging else []),
             ProgressCallback(name),
-            ModelCheckpoint(
-                dirpath=checkpoint.parent,
-                filename=checkpoint.stem,
-                every_n_train_steps=options.checkpoint_every,
-                save_top_k=1,
-                enable_version_counter=False,
-            ),
+            LastCheckpoint(checkpoint, options.checkpoint_every),
         ],
     )
 

@@ -12,6 +12,9 @@ from dvface.contracts import LatentLayout, Views
 from dvface.errors import UserError, nearest
 from dvface.models.priors.encoder import PriorEncoder
 
+FEATURES: dict[str, Any] = {"features_only": True, "feature_cls": "getter"}
+"""How timm gives features; of its ways this one drops the layers beyond the wanted stage for every family."""
+
 
 class TimmEncoder(PriorEncoder):
     """A convolutional network for pictures, frame by frame, cut off where it has the wanted stride.
@@ -41,13 +44,16 @@ class TimmEncoder(PriorEncoder):
             raise ValueError(
                 f"name={name} takes one frame size only; name a convolutional network such as convnext_atto"
             )
-        offered = _features(name).feature_info.reduction()
+        try:
+            offered = timm.create_model(name, **FEATURES).feature_info.reduction()
+        except (RuntimeError, AttributeError) as error:
+            raise ValueError(f"name={name} gives no features of its stages ({error}); name another network") from error
         if reduction not in offered:
             raise ValueError(f"reduction={reduction} is not among those of {name}: {sorted(set(offered))}")
         self.name = name
         self.spatial_stride = reduction
         self.stage = len(offered) - 1 - offered[::-1].index(reduction)
-        self.network = timm.create_model(name, features_only=True, out_indices=(self.stage,))
+        self.network = timm.create_model(name, out_indices=(self.stage,), **FEATURES)
         self.output = nn.Conv2d(self.network.feature_info.channels()[-1], dim, 1)
         self.mean = weights.mean if weights is not None else timm.data.IMAGENET_DEFAULT_MEAN
         self.deviation = weights.std if weights is not None else timm.data.IMAGENET_DEFAULT_STD
@@ -84,7 +90,7 @@ class TimmEncoder(PriorEncoder):
             if not state:
                 raise ValueError("it is empty")
             # timm loads features alone leniently, so the whole network says first whether everything fits.
-            parts: tuple[dict[str, Any], ...] = ({}, {"features_only": True, "out_indices": (self.stage,)})
+            parts: tuple[dict[str, Any], ...] = ({}, {"out_indices": (self.stage,), **FEATURES})
             for settings in parts:
                 loaded = timm.create_model(
                     self.name, pretrained=True, pretrained_cfg_overlay={"state_dict": dict(state)}, **settings
@@ -93,15 +99,3 @@ class TimmEncoder(PriorEncoder):
             first = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UserError(f"{path} holds no weights of timm's {self.name} ({first}); name another file") from error
         self.network.load_state_dict(loaded.state_dict())
-
-
-def _features(name: str) -> Any:
-    """timm's network as a list of the features of all its stages.
-
-    Raises:
-        ValueError: timm cannot list them.
-    """
-    try:
-        return timm.create_model(name, features_only=True)
-    except (RuntimeError, AttributeError) as error:
-        raise ValueError(f"name={name} gives no features of its stages ({error}); name another network") from error

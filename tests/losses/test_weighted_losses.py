@@ -1,12 +1,12 @@
 import pytest
 import torch
+from tests.losses.clips import RedJudge, grey
 
 from dvface.losses.adversarial import AdversarialLoss
 from dvface.losses.none import NoLoss
 from dvface.losses.reconstruction import CharbonnierLoss
 from dvface.losses.temporal import FrameDifferenceLoss
 from dvface.losses.weighted import WeightedLosses
-from tests.losses.clips import RedJudge, grey
 
 
 def test_terms_are_weighted_and_reported_unweighted() -> None:

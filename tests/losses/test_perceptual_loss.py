@@ -1,9 +1,9 @@
 import pytest
 import torch
+from tests.losses.clips import footage
 
 from dvface.losses.perceptual import PerceptualLoss
 from dvface.perception.perceptual import ShiftTolerantLPIPS
-from tests.losses.clips import footage
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,9 @@
 import pytest
 import torch
+from tests.losses.clips import RedJudge, grey
 
 from dvface.losses.adversarial import AdversarialLoss
 from dvface.losses.discriminator import Discriminator, TimmDiscriminator
-from tests.losses.clips import RedJudge, grey
 
 
 def small() -> TimmDiscriminator:
@@ -68,17 +68,17 @@ def test_one_backward_pass_gives_each_player_the_gradient_of_its_own_part() -> N
 
 def test_it_learns_to_tell_bright_frames_from_dark_ones() -> None:
     loss = AdversarialLoss(small(), frames=1)
-    optimizer = torch.optim.AdamW(loss.parameters(), lr=1e-3)
+    optimizer = torch.optim.AdamW(loss.parameters(), lr=3e-3)
     clean = 0.5 + 0.1 * torch.randn(4, 3, 1, 32, 32)
     restored = -0.5 + 0.1 * torch.randn(4, 3, 1, 32, 32)
     before = loss.parts(restored, clean, 0)["discriminator"].item()
-    for step in range(25):
+    for step in range(12):
         optimizer.zero_grad()
         loss(restored, clean, step).backward()
         optimizer.step()
     after = loss.parts(restored, clean, 0)["discriminator"].item()
     assert before == pytest.approx(2, abs=1)
-    assert after < 0.5
+    assert after < 0.5 * before
     scores = loss.discriminator(torch.cat((clean[:, :, 0], restored[:, :, 0])))
     assert all(score[:4].mean() > score[4:].mean() for score in scores)
 

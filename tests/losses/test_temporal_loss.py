@@ -1,10 +1,10 @@
 import pytest
 import torch
+from tests.losses.clips import footage, grey
 from torch import Tensor
 
 from dvface.losses.temporal import FrameDifferenceLoss, WarpedConsistencyLoss
 from dvface.perception.optical_flow import DISFlow
-from tests.losses.clips import footage, grey
 
 TOLERANCE = {"atol": 1e-6, "rtol": 0.0}
 

@@ -1,9 +1,9 @@
 import pytest
 import torch
+from tests.losses.clips import footage
 
 from dvface.losses.identity import IdentityLoss
 from dvface.perception.arcface import IRSE50, ArcFace
-from tests.losses.clips import footage
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 import pytest
 import torch
+from tests.losses.clips import grey
 
 from dvface.losses.reconstruction import AbsoluteLoss, CharbonnierLoss, MeanSquaredLoss
-from tests.losses.clips import grey
 
 
 @pytest.mark.parametrize(
