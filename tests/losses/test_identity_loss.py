@@ -14,13 +14,13 @@ def arcface(tmp_path_factory):
     return ArcFace(path)
 
 
-def test_it_is_zero_for_equal_clips_and_grows_with_noise(arcface, carphone) -> None:
+def test_it_is_zero_for_equal_clips_and_not_for_noisy_ones(arcface, carphone) -> None:
     clean = footage(carphone, clips=1, frames=2)
     loss = IdentityLoss(arcface, frames=1)
     noise = torch.randn_like(clean)
-    values = [loss(clean + scale * noise, clean, 0).item() for scale in (0.0, 0.2, 1.0)]
+    values = [loss(clean + scale * noise, clean, 0).item() for scale in (0.0, 0.5)]
     assert values[0] == pytest.approx(0.0, abs=1e-5)
-    assert values[0] < values[1] < values[2] <= 2
+    assert 0.01 < values[1] <= 2
 
 
 def test_it_is_one_minus_the_cosine_averaged_over_frames(arcface, carphone) -> None:
@@ -28,17 +28,6 @@ def test_it_is_one_minus_the_cosine_averaged_over_frames(arcface, carphone) -> N
     identities = [arcface.embed(clip.transpose(0, 1)) for clip in (restored, clean)]
     expected = 1 - torch.nn.functional.cosine_similarity(*identities).mean()
     torch.testing.assert_close(IdentityLoss(arcface, frames=2)(restored[None], clean[None], 0), expected)
-
-
-def test_gradients_reach_the_frames_it_looks_at(arcface, carphone) -> None:
-    clean = footage(carphone, clips=1, frames=3)
-    loss = IdentityLoss(arcface, frames=1)
-    seen = []
-    for step in range(3):
-        restored = (clean + 0.3 * torch.randn_like(clean)).requires_grad_(True)
-        loss(restored, clean, step).backward()
-        seen += restored.grad.abs().amax(dim=(0, 1, 3, 4)).nonzero().flatten().tolist()
-    assert seen == [0, 1, 2]
 
 
 def test_looking_at_no_frame_is_refused(arcface) -> None:

@@ -100,8 +100,9 @@ def test_resumed_equals_uninterrupted(chosen: TrainSettings, tmp_path: Path, mon
     assert not torch.equal(whole.state_dict()["autoencoder.basis"], fresh["autoencoder.basis"])
     curves = [read_curves(RunFolder(tmp_path / run).curves("autoencoder")) for run in ("whole", "cut")]
     assert curves[0] == curves[1]
-    losses = [value for _, value in curves[0]["held_out/loss"]]
-    assert losses[-1] < 0.8 * curves[0]["train/loss"][0][1]
+    errors = [value for _, value in curves[0]["held_out/loss"]]
+    assert len(curves[0]["train/loss"]) == STEPS
+    assert errors[-1] < 0.8 * curves[0]["train/loss"][0][1]
     left = load_file(RunFolder(tmp_path / "whole").weights("autoencoder"))
     assert torch.equal(left["autoencoder.basis"], autoencoder_of(whole).basis)
     assert not any("clock" in name or "products" in name for name in left)

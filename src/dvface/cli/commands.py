@@ -158,7 +158,8 @@ def text(overrides: Sequence[str]) -> None:
     own = _own_only(overrides, {"source": None, "output": None, "prompt": "", "tokens": "512"})
     embedding = embed_text(own["source"], own["prompt"], _whole_number("tokens", own["tokens"]))
     write_embedding(Path(own["output"]), embedding)
-    print(f"wrote: {own['output']} {tuple(embedding.shape)}; use it with text=stored pretrained.text={own['output']}")
+    print(f"wrote: {own['output']} {tuple(embedding.shape)}")
+    print(f"use it with: text=stored pretrained/text=file pretrained.text.path={own['output']}")
 
 
 def summary(overrides: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Where parts start that others have trained."""
+"""Where parts start that others have trained. A model that was saved needs these files no more."""
 
 import json
 from abc import ABC, abstractmethod
@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dvface.errors import UserError
@@ -16,128 +15,215 @@ from dvface.models.autoencoders.wan import WanAutoencoder
 from dvface.models.backbones.text import StoredText
 from dvface.models.backbones.wan import WanBackbone
 from dvface.models.restorer import Restorer
+from dvface.weights import read_tensors
 
 
-class Pretrained(ABC):
-    """Weights that a fresh model starts from; a model that was saved needs them no more."""
+class PartWeights(ABC):
+    """Where one part of a fresh model starts."""
 
     @abstractmethod
-    def check(self, model: Restorer) -> None:
-        """Refuse, before any work, what `load` would refuse; ``model`` may be on the meta device.
+    def check(self, part: nn.Module) -> None:
+        """Refuse, before any work, what `load` would refuse; ``part`` may be on the meta device.
 
         Raises:
-            UserError: a file is missing or made for another model.
+            UserError: a file is missing or made for another part.
         """
 
     @abstractmethod
-    def load(self, model: Restorer) -> None:
-        """Fill the model's parts.
+    def load(self, part: nn.Module) -> None:
+        """Fill the part.
 
         Raises:
             UserError: see `check`.
         """
 
 
-class NoPretrained(Pretrained):
-    """Every part starts at random."""
+class NoWeights(PartWeights):
+    """At random."""
 
-    def check(self, model: Restorer) -> None:
+    def check(self, part: nn.Module) -> None:
         """Nothing to check."""
 
-    def load(self, model: Restorer) -> None:
+    def load(self, part: nn.Module) -> None:
         """Nothing to load."""
 
 
-class WanPretrained(Pretrained):
-    """Wan2.1 in diffusers' layout: transformer and VAE, safetensors only.
+class WeightsFile(PartWeights):
+    """A file in the layout that the part's authors published.
 
     Args:
-        source: a folder that holds ``transformer/`` and ``vae/``, or a name on the hub, fetched once into the
-            hub's own cache.
-        text: the file that ``dvface text`` wrote, for a stored text condition; None leaves that at zero.
+        path: safetensors, or PyTorch's format holding tensors only.
     """
 
-    def __init__(self, source: str, text: str | None = None) -> None:
-        self.source = source
-        self.text = text
+    def __init__(self, path: str) -> None:
+        self.path = path
 
-    def check(self, model: Restorer) -> None:
+    def check(self, part: nn.Module) -> None:
+        """See the base class."""
+        if not hasattr(part, "load_weights"):
+            raise UserError(f"{type(part).__name__} has no published weights to load; say none instead of {self.path}")
+        if not Path(self.path).is_file():
+            raise UserError(f"weights file {self.path} ({type(part).__name__}) does not exist; correct the path")
+
+    def load(self, part: Any) -> None:
+        """See the base class."""
+        self.check(part)
+        part.load_weights(Path(self.path))
+
+
+class TextFile(PartWeights):
+    """The embedding that ``dvface text`` wrote, for a stored text condition.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def check(self, part: nn.Module) -> None:
+        """See the base class."""
+        if not isinstance(part, StoredText):
+            raise UserError("pretrained/text=file is for a stored text condition; say text=stored")
+        if not Path(self.path).is_file():
+            raise UserError(f"pretrained.text.path={self.path}: there is no such file; make it with: dvface text")
+
+    def load(self, part: Any) -> None:
+        """See the base class."""
+        self.check(part)
+        embedding = read_tensors(Path(self.path)).get("embedding")
+        if embedding is None:
+            raise UserError(f"pretrained.text.path={self.path} is no text embedding; make it with: dvface text")
+        if embedding.shape != part.embedding.shape:
+            raise UserError(
+                f"pretrained.text.path={self.path} holds {tuple(embedding.shape)}, text.tokens and text.dim make it "
+                f"{tuple(part.embedding.shape)}; make them equal"
+            )
+        part.embedding.copy_(embedding)
+
+
+class WanFolder(PartWeights):
+    """One network of Wan2.1 in diffusers' layout, safetensors only.
+
+    Args:
+        source: a folder that holds ``transformer/`` and ``vae/``, or a name on the hub, which is fetched once
+            into the hub's own cache.
+    """
+
+    subfolder: str
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+
+    @abstractmethod
+    def network(self, part: Any) -> Any:
+        """diffusers' own network inside the part.
+
+        Raises:
+            UserError: the part is not made of it.
+        """
+
+    def check(self, part: nn.Module) -> None:
         """See the base class. A hub name is not asked for before it is needed."""
-        self._check_parts(model)
-        if self.text is not None and not Path(self.text).is_file():
-            raise UserError(f"pretrained.text={self.text}: there is no such file; make it with: dvface text")
+        network = self.network(part)
         folder = Path(self.source)
         if not folder.is_dir():
             if folder.is_absolute() or self.source.startswith((".", "~")) or self.source.count("/") != 1:
-                raise UserError(f"pretrained.source={self.source}: there is no such folder; {WHERE}")
+                raise UserError(f"Wan2.1 source {self.source}: there is no such folder; {WHERE}")
             return
-        for part, network in self._networks(model).items():
-            config = folder / part / "config.json"
-            if not config.is_file():
-                raise UserError(f"pretrained.source={self.source}: it has no {part}/config.json; {WHERE}")
-            try:
-                theirs = json.loads(config.read_text(encoding="utf-8"))
-            except json.JSONDecodeError as error:
-                raise UserError(f"{config} is damaged ({error}); fetch it again") from error
-            self._check_config(part, network, theirs)
+        config = folder / self.subfolder / "config.json"
+        if not config.is_file():
+            raise UserError(f"Wan2.1 source {self.source}: it has no {self.subfolder}/config.json; {WHERE}")
+        try:
+            theirs = json.loads(config.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise UserError(f"{config} is damaged ({error}); fetch it again") from error
+        self._check_config(network, theirs)
 
-    def load(self, model: Restorer) -> None:
+    def load(self, part: nn.Module) -> None:
         """See the base class."""
-        self.check(model)
-        for part, network in self._networks(model).items():
-            fresh = type(network)
-            try:
-                theirs = fresh.from_pretrained(
-                    self.source, subfolder=part, use_safetensors=True, torch_dtype=torch.float32
-                )
-            except (OSError, SafetensorError, ValueError, RuntimeError) as error:
-                first = str(error).strip().splitlines()[0]
-                raise UserError(f"pretrained.source={self.source}: {part} cannot be read ({first}); {WHERE}") from error
-            self._check_config(part, network, dict(theirs.config))
-            network.load_state_dict(with_adapters(theirs.state_dict(), network))
-        if self.text is not None:
-            self._load_text(model, Path(self.text))
+        self.check(part)
+        network = self.network(part)
+        try:
+            theirs = type(network).from_pretrained(
+                self.source, subfolder=self.subfolder, use_safetensors=True, torch_dtype=torch.float32
+            )
+        except (OSError, SafetensorError, ValueError, RuntimeError) as error:
+            first = str(error).strip().splitlines()[0]
+            raise UserError(
+                f"Wan2.1 source {self.source}: its {self.subfolder} cannot be read ({first}); {WHERE}"
+            ) from error
+        self._check_config(network, theirs.config)
+        network.load_state_dict(with_adapters(theirs.state_dict(), network))
 
-    def _networks(self, model: Restorer) -> dict[str, Any]:
-        """diffusers' own networks inside the model, by their folder's name."""
-        self._check_parts(model)
-        return {"transformer": model.backbone.transformer, "vae": model.autoencoder.network}
-
-    def _check_parts(self, model: Restorer) -> None:
-        for name, part, needed in (
-            ("backbone", model.backbone, WanBackbone),
-            ("autoencoder", model.autoencoder, WanAutoencoder),
-        ):
-            if not isinstance(part, needed):
-                raise UserError(
-                    f"pretrained weights of Wan2.1 do not fit {name}={type(part).__name__}; "
-                    f"choose a {needed.__name__} or say pretrained=none"
-                )
-        if self.text is not None and not isinstance(model.backbone.text, StoredText):
-            raise UserError("pretrained.text is for a stored text condition; say text=stored")
-
-    def _check_config(self, part: str, network: Any, theirs: Mapping[str, Any]) -> None:
+    def _check_config(self, network: Any, theirs: Mapping[str, Any]) -> None:
         for key, ours in network.config.items():
-            if key.startswith("_") or key not in theirs:
-                continue
-            if _plain(theirs[key]) != _plain(ours):
+            if not key.startswith("_") and key in theirs and _plain(theirs[key]) != _plain(ours):
                 raise UserError(
-                    f"pretrained.source={self.source}: its {part} has {key}={theirs[key]}, this model {ours}; "
+                    f"Wan2.1 source {self.source}: its {self.subfolder} has {key}={theirs[key]}, this model {ours}; "
                     "make the sizes in the configuration equal"
                 )
 
-    def _load_text(self, model: Restorer, path: Path) -> None:
-        try:
-            embedding = load_file(path)["embedding"]
-        except (SafetensorError, KeyError) as error:
-            raise UserError(f"pretrained.text={path} is no text embedding; make it with: dvface text") from error
-        stored: Tensor = model.backbone.text.embedding
-        if embedding.shape != stored.shape:
-            raise UserError(
-                f"pretrained.text={path} is {tuple(embedding.shape)}, text.tokens and text.dim make it "
-                f"{tuple(stored.shape)}; make them equal"
-            )
-        stored.copy_(embedding)
+
+class WanTransformerFolder(WanFolder):
+    """The diffusion transformer."""
+
+    subfolder = "transformer"
+
+    def network(self, part: Any) -> Any:
+        """See the base class."""
+        if not isinstance(part, WanBackbone):
+            raise UserError(f"Wan2.1's transformer does not fit a {type(part).__name__}; say pretrained/backbone=none")
+        return part.transformer
+
+
+class WanAutoencoderFolder(WanFolder):
+    """The video VAE."""
+
+    subfolder = "vae"
+
+    def network(self, part: Any) -> Any:
+        """See the base class."""
+        if not isinstance(part, WanAutoencoder):
+            raise UserError(f"Wan2.1's VAE does not fit a {type(part).__name__}; say pretrained/autoencoder=none")
+        return part.network
+
+
+class Pretrained:
+    """What each part of a fresh model starts from.
+
+    Args:
+        backbone: for the backbone.
+        autoencoder: for the autoencoder.
+        prior_encoder: for the prior's encoder.
+        text: for the backbone's text condition.
+    """
+
+    def __init__(
+        self, backbone: PartWeights, autoencoder: PartWeights, prior_encoder: PartWeights, text: PartWeights
+    ) -> None:
+        self.backbone = backbone
+        self.autoencoder = autoencoder
+        self.prior_encoder = prior_encoder
+        self.text = text
+
+    def check(self, model: Restorer) -> None:
+        """See `PartWeights.check`."""
+        for weights, part in self._pairs(model):
+            weights.check(part)
+
+    def load(self, model: Restorer) -> None:
+        """See `PartWeights.load`."""
+        for weights, part in self._pairs(model):
+            weights.load(part)
+
+    def _pairs(self, model: Restorer) -> list[tuple[PartWeights, nn.Module]]:
+        return [
+            (self.backbone, model.backbone),
+            (self.autoencoder, model.autoencoder),
+            (self.prior_encoder, model.prior.encoder),
+            (self.text, getattr(model.backbone, "text", nn.Identity())),
+        ]
 
 
 WHERE = (

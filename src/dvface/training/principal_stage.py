@@ -12,9 +12,9 @@ from dvface.training.stage import Stage
 class PrincipalStage(Stage):
     """Gathers mean and covariance of clean blocks and gives the autoencoder their principal components.
 
-    The autoencoder takes its basis before each validation and at the end of the stage; until the first it is the
-    wavelet stand-in, so the training loss falls in steps. Sums are kept in float64 as buffers: the checkpoint
-    carries them, and a resumed stage ends with the same basis. Processes add up their sums at every step.
+    The autoencoder takes its basis after steps 1, 2, 4, 8, … and after the last one; each step's loss is that of a
+    batch which the basis has not seen. Sums are kept in float64 as buffers: the checkpoint carries them, and a
+    resumed stage ends with the same basis. Processes add up their sums at every step.
 
     Lightning counts steps by optimizer steps, so the stage has one parameter, which no loss depends on.
 
@@ -51,24 +51,14 @@ class PrincipalStage(Stage):
         return error + 0 * self.clock, {}
 
     def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
-        """Gather one batch."""
+        """Judge the basis on one batch, then gather it."""
+        loss = super().training_step(batch, batch_idx)
         self._gather(batch.clean)
-        return super().training_step(batch, batch_idx)
-
-    def on_validation_start(self) -> None:
-        """Validate what the statistics so far give."""
-        self.fit()
-
-    def on_train_end(self) -> None:
-        """Leave what all statistics give."""
-        self.fit()
-
-    def fit(self) -> None:
-        """Give the autoencoder the principal components of what was gathered; nothing if nothing was."""
-        if not self.count:
-            return
-        mean = self.sums / self.count
-        self.autoencoder.fit(mean, self.products / self.count - torch.outer(mean, mean))
+        step = self.global_step + 1
+        if step & (step - 1) == 0 or step == self.trainer.max_steps:
+            mean = self.sums / self.count
+            self.autoencoder.fit(mean, self.products / self.count - torch.outer(mean, mean))
+        return loss
 
     @torch.no_grad()
     def _gather(self, clean: Tensor) -> None:

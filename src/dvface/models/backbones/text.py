@@ -48,7 +48,8 @@ class LearnedText(TextCondition):
 class StoredText(TextCondition):
     """A precomputed embedding, that of the empty prompt, frozen.
 
-    Zeros until it is filled from the file that ``dvface text`` writes (``pretrained.text=FILE``).
+    Zeros until it is filled from the file that ``dvface text`` writes:
+    ``pretrained/text=file pretrained.text.path=FILE``.
 
     Args:
         tokens: tokens with padding; Wan pads to 512 with zeros.

@@ -45,7 +45,8 @@ class TimmEncoder(PriorEncoder):
                 f"name={name} takes one frame size only; name a convolutional network such as convnext_atto"
             )
         try:
-            offered = timm.create_model(name, **FEATURES).feature_info.reduction()
+            every: Any = timm.create_model(name, **FEATURES)
+            offered = every.feature_info.reduction()
         except (RuntimeError, AttributeError) as error:
             raise ValueError(f"name={name} gives no features of its stages ({error}); name another network") from error
         if reduction not in offered:
