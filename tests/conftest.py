@@ -75,3 +75,16 @@ def small_shards(carphone: np.ndarray, tmp_path_factory: pytest.TempPathFactory)
     ]
     write_shards(folder, clips, clips_per_shard=2)
     return folder
+
+
+@pytest.fixture(scope="session")
+def paired_shards(carphone: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six short clips with a stored, darker degraded side, in three shards."""
+    folder = tmp_path_factory.mktemp("paired")
+    frames = carphone[:, 40:88, 60:124]
+    clips = [
+        Clip(f"clip-{n}", frames[9 * n : 9 * n + 9], Fraction(25), degraded=frames[9 * n : 9 * n + 9] // 2)
+        for n in range(6)
+    ]
+    write_shards(folder, clips, clips_per_shard=2)
+    return folder

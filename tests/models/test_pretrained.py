@@ -13,6 +13,7 @@ from dvface.config.compose import load, resolve
 from dvface.config.schema import check
 from dvface.errors import UserError
 from dvface.models.restorer import Restorer
+from dvface.tracking.run import NoRun
 from dvface.training.chain import Chain, RunFolder
 from dvface.training.run import check_parts
 
@@ -27,6 +28,10 @@ SMALL_WAN = [
     "backbone.zero_output=false",
     "refinement=none",
 ]
+
+
+NONE = {"_target_": "dvface.models.pretrained.NoWeights"}
+VAE = {"_target_": "dvface.models.pretrained.WanAutoencoderFolder"}
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +58,7 @@ def test_a_wan_folder_fills_backbone_and_autoencoder_and_restores_as_diffusers_d
     wan = WanTransformer3DModel.from_pretrained(checkpoint, subfolder="transformer").eval()
     vae = AutoencoderKLWan.from_pretrained(checkpoint, subfolder="vae").eval()
     video = torch.rand(1, 3, 5, 32, 32) * 2 - 1
-    mean, deviation = (
-        torch.tensor(vae.config[name]).view(1, -1, 1, 1, 1) for name in ("latents_mean", "latents_std")
-    )
+    mean, deviation = (torch.tensor(vae.config[name]).view(1, -1, 1, 1, 1) for name in ("latents_mean", "latents_std"))
     with torch.inference_mode():
         latents = (vae.encode(video).latent_dist.mode() - mean) / deviation
         velocity = wan(latents, torch.tensor([400.0]), torch.zeros(1, 1, 8)).sample
@@ -103,11 +106,9 @@ def test_pickled_weights_are_not_read(checkpoint: Path, tmp_path: Path) -> None:
 
 
 def test_a_part_that_is_not_wan_is_refused(checkpoint: Path) -> None:
-    model, weights = model_and_weights(
-        "pretrained=wan21",
-        f"pretrained.backbone.source={checkpoint}",
-        *("autoencoder=patch", "backbone.patch_size=[1,1,1]"),
-    )
+    settings = check(resolve(load("train", [*SMALLEST, "pretrained=wan21", "backbone.patch_size=[1,1,1]"])))
+    weights = build({**settings.pretrained, "backbone": NONE, "autoencoder": {**VAE, "source": str(checkpoint)}})
+    model = build(settings.model)
     with pytest.raises(UserError, match="does not fit a PatchAutoencoder"):
         weights.check(model)
 
@@ -146,10 +147,8 @@ class TestText:
 
 
 def test_training_starts_from_the_folder_and_the_result_needs_it_no_more(
-    checkpoint: Path, small_shards: Path, tmp_path: Path
+    checkpoint: Path, paired_shards: Path, tmp_path: Path
 ) -> None:
-    from dvface.tracking.run import NoRun
-
     settings = check(
         resolve(
             load(
@@ -159,8 +158,8 @@ def test_training_starts_from_the_folder_and_the_result_needs_it_no_more(
                     "pretrained=wan21",
                     f"pretrained.backbone.source={checkpoint}",
                     "data=shards",
-                    f"data.source.train={small_shards}",
-                    f"data.source.held_out={small_shards}",
+                    f"data.source.train={paired_shards}",
+                    f"data.source.held_out={paired_shards}",
                     "data.workers=0",
                     "logger=none",
                     *(f"stages.{name}.steps=1" for name in ("codebook", "prior", "restorer")),

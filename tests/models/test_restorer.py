@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from dvface.config.build import build
 from dvface.config.schema import TrainSettings
 from dvface.errors import UserError
 from dvface.models.restorer import Restorer

@@ -1,8 +1,6 @@
 import json
-from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Trainer
@@ -12,7 +10,6 @@ from tests.conftest import SMALLEST
 
 from dvface.config.compose import load, resolve
 from dvface.config.schema import TrainSettings, check
-from dvface.data.shards import Clip, write_shards
 from dvface.errors import UserError
 from dvface.files import write_text
 from dvface.models.restorer import Restorer
@@ -45,18 +42,6 @@ def settings(shards: Path, *changes: str) -> TrainSettings:
             )
         )
     )
-
-
-@pytest.fixture(scope="module")
-def paired_shards(carphone: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("paired")
-    frames = carphone[:, 40:88, 60:124]
-    clips = [
-        Clip(f"clip-{n}", frames[9 * n : 9 * n + 9], Fraction(25), degraded=frames[9 * n : 9 * n + 9] // 2)
-        for n in range(6)
-    ]
-    write_shards(folder, clips, clips_per_shard=2)
-    return folder
 
 
 @pytest.fixture(scope="module")
