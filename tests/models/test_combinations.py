@@ -15,7 +15,7 @@ from tests.conftest import SMALLEST
 
 from dvface.config.build import build
 from dvface.config.compose import groups, load, resolve
-from dvface.config.schema import check
+from dvface.config.schema import STAGES, check
 from dvface.contracts import ClipBatch
 from dvface.models.restorer import Restorer
 from dvface.training.stage import Stage
@@ -106,14 +106,15 @@ ROWS = [overrides(row) for row in covering_array()]
 @pytest.mark.parametrize("chosen", ROWS, ids=[" ".join(row) for row in ROWS])
 def test_it_trains_a_step_in_every_stage_and_survives_an_export(chosen: list[str], tmp_path: Path) -> None:
     general = [text for text in SMALLEST if text.startswith(("size.", "stages."))]
-    tree = load("train", [*general, *chosen])
+    stages = ["stages/autoencoder=reconstruction", "stages/restorer_latent=latent"]
+    tree = load("train", [*general, *stages, *chosen])
     for key, value in SMALL.items():
         if OmegaConf.select(tree, key) is not None:
             OmegaConf.update(tree, key, value)
     settings = check(resolve(tree))
     model: Restorer = build(settings.model)
     batch = ClipBatch(*(torch.rand(2, 3, 5, 32, 32) * 2 - 1 for _ in range(2)), keys=("a", "b"))
-    for name in ("codebook", "prior", "restorer"):
+    for name in STAGES if list(model.autoencoder.parameters()) else STAGES[1:]:
         stage: Stage = build(settings.stages.of(name).module)(model=model).train()
         learning = {key: value for key, value in stage.named_parameters() if value.requires_grad}
         frozen = {key: value.clone() for key, value in stage.named_parameters() if not value.requires_grad}

@@ -1,4 +1,5 @@
 import json
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
@@ -231,6 +232,17 @@ def test_memory_savers_train_what_plain_training_trains(
     exact = "checkpointing" in extra
     for name, value in plain.items():
         torch.testing.assert_close(saving[name], value, atol=1e-6 if exact else 2e-2, rtol=0, msg=name)
+
+
+def test_a_compiled_backbone_trains_what_a_plain_one_trains(
+    paired_shards: Path, trained_chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Tracing is what can go wrong in our code; generating C++ would take a minute.
+    monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(torch.nn.Module.compile, backend="eager"))
+    start = ("stage=restorer", f"start_from={trained_chain}")
+    plain = train(settings(paired_shards, *start), tmp_path / "plain").state_dict()
+    compiled = train(settings(paired_shards, *start, "trainer.compile=true"), tmp_path / "compiled").state_dict()
+    torch.testing.assert_close(compiled, plain, atol=1e-5, rtol=0)
 
 
 def test_the_latent_stage_hands_its_backbone_to_the_pixel_stage(paired_shards: Path, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def load(command: str, overrides: Sequence[str] = ()) -> DictConfig:
     except YAMLError as error:
         raise UserError(f"a file below {folder()} is no YAML: {' '.join(str(error).split())}") from error
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(_sentence(error, command)) from error
+        raise UserError(_sentence(error, command, overrides)) from error
     choices = tree.hydra.runtime.choices
     with open_dict(tree):
         del tree["hydra"]
@@ -134,13 +134,14 @@ def _check_variants(overrides: Sequence[str]) -> None:
                 )
 
 
-def _sentence(error: Exception, command: str) -> str:
+def _sentence(error: Exception, command: str, overrides: Sequence[str]) -> str:
     """What the user can do about an error of Hydra's or OmegaConf's."""
     text = str(error)
     match = re.search(r"Could not (?:override|append to config)[^']*'([^']+)'", text)
     if match:
         key = match.group(1)
-        keys = list(flatten(load(command)))
+        chosen = [text for text in overrides if text.partition("=")[0] in groups()]
+        keys = list(flatten(load(command, chosen)))  # of the variants that were chosen
         parents = {".".join(name.split(".")[:depth]) for name in keys for depth in range(1, name.count(".") + 1)}
         return f"unknown key '{key}'{nearest(key, [*keys, *parents, *groups()])}"
     return f"the configuration does not compose: {' '.join(text.split())}"

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dvface.errors import UserError, nearest
-from dvface.perception.frozen import Frozen, read_state
-from dvface.weights import Weights
+from dvface.perception.frozen import Frozen
+from dvface.weights import Weights, read_tensors
 
 
 class Discriminator(nn.Module, ABC):
@@ -108,7 +108,7 @@ def _backbone(name: str, depths: Sequence[int], resolution: int | None, path: Pa
     if path is not None:
         heads = published.classifier if published is not None else None
         prefixes = tuple(f"{head}." for head in ([heads] if isinstance(heads, str) else heads or ()))
-        state = {key: value for key, value in read_state(path).items() if not (prefixes and key.startswith(prefixes))}
+        state = {key: value for key, value in read_tensors(path).items() if not (prefixes and key.startswith(prefixes))}
         # without classes timm takes nothing from the file away, and then it loads strictly
         arguments |= {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": state, "num_classes": 0}}
     try:

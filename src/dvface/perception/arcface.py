@@ -5,8 +5,8 @@ from pathlib import Path
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dvface.perception.frozen import Frozen, read_state
-from dvface.weights import Weights
+from dvface.perception.frozen import Frozen
+from dvface.weights import Weights, read_tensors
 
 ARCFACE_WEIGHTS = Weights(name="ArcFace IR-SE50", folder_names=("arcface/recognition_arcface_ir_se50.pth",))
 SIDE = 112
@@ -39,7 +39,7 @@ class ArcFace(Frozen):
         path = ARCFACE_WEIGHTS.find(weights)
         self.file_name = path.name
         self.network = IRSE50()
-        self.freeze({f"network.{key}": value for key, value in read_state(path).items()}, path)
+        self.freeze({f"network.{key}": value for key, value in read_tensors(path).items()}, path)
 
     def embed(self, frames: Tensor) -> Tensor:
         """Identities, differentiable: the cosine of two says how likely they are one person's.

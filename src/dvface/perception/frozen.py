@@ -1,27 +1,11 @@
 """Networks that are used and never trained."""
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-import torch
 from torch import Tensor, nn
 
 from dvface.errors import UserError
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a PyTorch weights file, on the CPU.
-
-    Raises:
-        UserError: the file holds anything but named tensors.
-    """
-    try:
-        state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load names no common base for what a broken file may raise
-        raise UserError(f"weights file {path} cannot be read as PyTorch weights; fetch it again") from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f"weights file {path} holds more than named tensors; give a plain state dict")
-    return state
 
 
 class Frozen(nn.Module):

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from dvface.perception.frozen import Frozen, read_state
+from dvface.perception.frozen import Frozen
 from dvface.perception.pixels import to_bytes
-from dvface.weights import Weights
+from dvface.weights import Weights, read_tensors
 
 RAFT_WEIGHTS = {
     "small": Weights(name="RAFT-small", folder_names=("raft_small/raft-small.pth",)),
@@ -101,7 +101,7 @@ class RAFTFlow(Frozen):
         self.file_name: str | None = path.name
         build = {"small": optical_flow.raft_small, "large": optical_flow.raft_large}[size]
         self.network = build(weights=None)
-        state = _torchvision_layout(read_state(path))
+        state = _torchvision_layout(read_tensors(path))
         self.freeze({f"network.{key}": value for key, value in state.items()}, path)
 
     @torch.no_grad()

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dvface.perception.frozen import Frozen, read_state
-from dvface.weights import PackagedFile, Weights
+from dvface.perception.frozen import Frozen
+from dvface.weights import PackagedFile, Weights, read_tensors
 
 Network = Literal["alex", "vgg"]
 Stages = list[list[nn.Module]]
@@ -119,7 +119,7 @@ class ShiftTolerantLPIPS(PerceptualNetwork):
             super().__init__(vgg16_stages(_blurred_pool(2)), VGG16_WIDTHS)
         path = SHIFT_TOLERANT_WEIGHTS[network].find(weights)
         self.file_name = path.name
-        state = {re.sub(r"^scaling_layer\.", "", key): value for key, value in read_state(path).items()}
+        state = {re.sub(r"^scaling_layer\.", "", key): value for key, value in read_tensors(path).items()}
         state = {re.sub(r"^net\.slice\d\.", "layers.", key): value for key, value in state.items()}
         self.freeze(_with_heads(state), path)
 
@@ -144,9 +144,9 @@ class LPIPS(PerceptualNetwork):
             super().__init__(vgg16_stages(lambda width: [nn.MaxPool2d(2, stride=2)]), VGG16_WIDTHS)
         path = BACKBONE_WEIGHTS[network].find(weights)
         self.file_name = path.name
-        trunk = {key: value for key, value in read_state(path).items() if key.startswith("features.")}
+        trunk = {key: value for key, value in read_tensors(path).items() if key.startswith("features.")}
         state = {key.replace("features.", "layers."): value for key, value in trunk.items()}
-        heads = read_state(HEAD_WEIGHTS[network].find())
+        heads = read_tensors(HEAD_WEIGHTS[network].find())
         self.freeze({**_with_heads(heads), **state, "shift": self.shift, "scale": self.scale}, path)
 
 

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dvface.perception.frozen import read_state
 from dvface.perception.perceptual import BACKBONE_WEIGHTS, VGG16_WIDTHS, FrameDistance, vgg16_stages
-from dvface.weights import PackagedFile, Weights
+from dvface.weights import PackagedFile, Weights, read_tensors
 
 CHANNEL_WEIGHTS = Weights(
     name="DISTS channel weights",
@@ -51,11 +50,11 @@ class DISTS(FrameDistance):
         self.register_buffer("deviation", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1), persistent=False)
         path = BACKBONE_WEIGHTS["vgg"].find(weights)
         self.file_name = path.name
-        trunk = read_state(path)
+        trunk = read_tensors(path)
         state = {
             key: trunk[torchvision] for key, torchvision in self._torchvision_names().items() if torchvision in trunk
         }
-        self.freeze({**state, **read_state(CHANNEL_WEIGHTS.find(channel_weights))}, path)
+        self.freeze({**state, **read_tensors(CHANNEL_WEIGHTS.find(channel_weights))}, path)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """See `FrameDistance`; frames of at least 16 × 16 pixels."""
