@@ -65,7 +65,13 @@ def test_help_answers_without_heavy_imports() -> None:
         (["verify", "{tmp}"], "no data set of shards"),
         (["config", "list", "nothing"], "there is no group 'nothing'"),
         (["config", "diff", "tiny", "nothing"], "exp=nothing"),
-        (["summary", "seed=x"], "seed='x'"),
+        (["summary", "backbone.layers=x"], "backbone.layers='x'"),
+        (["summary", "frames=6"], "4k+1 frames, got 6"),
+        (["summary", "width=many"], "width=many: give a whole number"),
+        (["config", "validate", "stages.restorer.frames=8"], "4k+1 frames, got 8"),
+        (["export", "checkpoint=nowhere/last.ckpt", "output={tmp}/model"], "name the last.ckpt of a stage"),
+        (["export", "checkpoint=a", "output=b", "weights=rare"], "did you mean 'raw'"),
+        (["train", "fusion=none", "fusion.spatial.width=16"], "unknown key 'fusion.spatial.width'"),
     ],
 )
 def test_mistakes_end_in_one_sentence_and_exit_code_2(arguments, words, tmp_path: Path, monkeypatch, capsys) -> None:
@@ -92,9 +98,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["stages.restorer.crop=60"], "needs a multiple of 8"),
         (["stages.restorer.frames=21"], "17 frames, 21 are asked"),
         (["data.workers=9"], "lower data.workers"),
-        (["~loss.terms.temporal"], "must have the same names"),
+        (["~loss.temporal"], "must have the same names"),
         (["prior/temporal=none"], "choose none for it in the fusion"),
-        (["prior/temporal=none", "prior/spatial=none"], "there is no codebook to learn"),
+        (
+            ["prior/temporal=none", "prior/spatial=none", "fusion=none"],
+            "no codebook to learn; say stages/codebook=none",
+        ),
         (["stages.prior.module.learning_rate=-1.0"], "learning_rate must be above 0"),
         (["degradation.operators.h264.crf=[50,20]"], "crf"),
         (["stage=prior"], "give start_from=RUN_FOLDER"),
@@ -129,7 +138,7 @@ def test_summary_counts_the_whole_model(monkeypatch, capsys) -> None:
 
 
 def test_config_commands(monkeypatch, capsys) -> None:
-    assert "exp: ablation_no_temporal, tiny" in dvface(["config", "list"], monkeypatch, capsys)[1]
+    assert "exp: ablation_no_temporal, dvface, dvface_lora, tiny" in dvface(["config", "list"], monkeypatch, capsys)[1]
     assert "patch" in dvface(["config", "show"], monkeypatch, capsys)[1]
     assert dvface(["config", "validate", "exp=tiny"], monkeypatch, capsys)[:2] == (0, "valid\n")
     changes = dvface(["config", "diff", "tiny", "ablation_no_temporal"], monkeypatch, capsys)[1]

@@ -119,10 +119,15 @@ def test_a_damaged_clip_is_named(small_shards: Path, recipe) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "words"),
-    [({"frames": 13}, "9 frames, 13 are asked"), ({"crop": 64}, "64×48, a crop of 64"), ({"workers": 4}, "3 shards")],
+    [
+        ({"frames": 13}, "9 frames, 13 are asked"),
+        ({"crop": 64}, "64×48, a crop of 64"),
+        ({"workers": 4}, "3 shards"),
+        ({"processes": 4}, "3 shards"),
+    ],
 )
 def test_training_clips_are_checked_by_the_manifest_before_any_work(small_shards: Path, changes, words: str) -> None:
-    settings = {"frames": 5, "crop": 32, "workers": 1}
+    settings = {"frames": 5, "crop": 32, "processes": 1, "workers": 1}
     check_clips(small_shards, **settings)
     with pytest.raises(UserError, match=words):
         check_clips(small_shards, **(settings | changes))

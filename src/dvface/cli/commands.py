@@ -114,7 +114,9 @@ def show_config(command: str, overrides: Sequence[str]) -> None:
 
 def validate_config(overrides: Sequence[str]) -> None:
     """`dvface config validate`: check a training configuration and do nothing."""
-    check(resolve(load("train", overrides)))
+    from dvface.training.run import check_model
+
+    check_model(check(resolve(load("train", overrides))))
     print("valid")
 
 

@@ -38,7 +38,9 @@ class CodebookStage(Stage):
         super().__init__(model, learning_rate, warmup_steps, seed)
         prior = model.prior
         if not prior.branches:
-            raise ValueError("both sides of the prior are none: there is no codebook to learn")
+            raise ValueError(
+                "both sides of the prior are none, there is no codebook to learn; say stages/codebook=none"
+            )
         self.decoder = decoder(
             spatial_stride=prior.encoder.spatial_stride, temporal_stride=model.autoencoder.temporal_stride
         )

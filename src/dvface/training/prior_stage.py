@@ -39,7 +39,7 @@ class PriorStage(Stage):
     ) -> None:
         super().__init__(model, learning_rate, warmup_steps, seed)
         if not model.prior.branches:
-            raise ValueError("both sides of the prior are none: there is nothing to predict")
+            raise ValueError("both sides of the prior are none, there is nothing to predict; say stages/prior=none")
         self.code_weight = code_weight
         self.feature_weight = feature_weight
         self.teacher = copy.deepcopy(model.prior).requires_grad_(False).eval()

@@ -119,6 +119,37 @@ def baseline_difference(tree: DictConfig, overrides: Sequence[str]) -> list[str]
     return [f"{key}: {before} -> {after}" for key, (before, after) in changed.items()]
 
 
+def check_model(settings: TrainSettings) -> Restorer:
+    """Refuse a model whose parts do not fit each other or the stages' clips; no file is touched.
+
+    Returns:
+        The model on the meta device: only shapes matter here, and a full-size model takes minutes and gigabytes to
+        fill.
+
+    Raises:
+        UserError: one sentence on the first fault.
+    """
+    with torch.device("meta"):
+        model: Restorer = build(settings.model)
+    for name in settings.chosen_stages:
+        stage = settings.stages.of(name)
+        try:
+            latent_frames(stage.frames, model.temporal_stride)
+        except ValueError as error:
+            raise UserError(f"stages.{name}.frames={stage.frames}: {error}") from error
+        if stage.crop % model.spatial_multiple:
+            raise UserError(
+                f"stages.{name}.crop={stage.crop}: this model needs a multiple of {model.spatial_multiple} pixels"
+            )
+    size = 2 * model.spatial_multiple
+    try:
+        with torch.inference_mode():
+            model.eval()(torch.zeros(1, 3, 1 + model.temporal_stride, size, size, device="meta"))
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"the model's parts do not fit together: {str(error).splitlines()[0]}") from error
+    return model
+
+
 def check_parts(settings: TrainSettings) -> None:
     """Refuse whatever can be refused before a run folder exists: parts, clips, stages, device.
 
@@ -129,31 +160,17 @@ def check_parts(settings: TrainSettings) -> None:
     if settings.trainer.accelerator == "gpu" and not torch.cuda.is_available():
         raise UserError("trainer.accelerator=gpu: this machine has no usable GPU; say trainer.accelerator=cpu")
     starting_weights(settings)
-    # Only shapes matter here, and a full-size model takes minutes and gigabytes to fill.
-    with torch.device("meta"):
-        model: Restorer = build(settings.model)
+    model = check_model(settings)
     build(settings.pretrained).check(model)
     source: Source = build(settings.data.source)
     for name in settings.chosen_stages:
         stage = settings.stages.of(name)
         build(stage.degradation)
         try:
-            latent_frames(stage.frames, model.temporal_stride)
             build(stage.module)(model=model)
         except ValueError as error:
-            key = "frames" if "frames" in str(error) else "module"
-            raise UserError(f"stages.{name}.{key}: {error}") from error
-        if stage.crop % model.spatial_multiple:
-            raise UserError(
-                f"stages.{name}.crop={stage.crop}: this model needs a multiple of {model.spatial_multiple} pixels"
-            )
+            raise UserError(f"stages.{name}.module: {error}") from error
         check_clips(source.prepare(), stage.frames, stage.crop, processes(settings), settings.data.workers)
-    size = 2 * model.spatial_multiple
-    try:
-        with torch.inference_mode():
-            model.eval()(torch.zeros(1, 3, 1 + model.temporal_stride, size, size, device="meta"))
-    except (ValueError, RuntimeError) as error:
-        raise UserError(f"the model's parts do not fit together: {str(error).splitlines()[0]}") from error
 
 
 def processes(settings: TrainSettings) -> int:
