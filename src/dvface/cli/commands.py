@@ -37,13 +37,13 @@ def restore(overrides: Sequence[str]) -> None:
     """`dvface restore`: a video in, a video out."""
     from dvface.inference.restore import restore_file
     from dvface.inference.windows import WindowedRestorer
-    from dvface.models.restorer import CONFIG_FILE, Restorer
+    from dvface.models.restorer import CONFIG_FILE, Restorer, best_device
 
     settings = validated(RestoreSettings, resolve(load("restore", overrides)))
     checkpoint = Path(settings.checkpoint) if settings.checkpoint else newest_model(Path(settings.runs))
     model = Restorer.from_pretrained(checkpoint if (checkpoint / CONFIG_FILE).is_file() else checkpoint / "model")
     try:
-        restorer = WindowedRestorer(model, settings.window, settings.overlap)
+        restorer = WindowedRestorer(model.to(best_device()), settings.window, settings.overlap)
     except ValueError as error:
         raise UserError(f"window={settings.window} overlap={settings.overlap}: {error}") from error
     frames = restore_file(restorer, settings.input, settings.output)

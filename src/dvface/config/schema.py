@@ -86,7 +86,6 @@ class TrainerSettings(Strict):
 
     accelerator: Literal["cpu", "gpu", "auto"]
     devices: Annotated[int, Field(ge=1)] | Literal["auto"]
-    nodes: int = Field(ge=1)
     strategy: Literal["auto", "ddp", "fsdp"]
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     gradient_clip: float = Field(gt=0)
@@ -100,9 +99,8 @@ class TrainerSettings(Strict):
 
     @model_validator(mode="after")
     def _strategy_fits(self) -> "TrainerSettings":
-        alone = self.devices == 1 and self.nodes == 1
-        if self.strategy == "auto" and not alone:
-            raise ValueError("strategy must be ddp or fsdp where devices or nodes are more than one")
+        if self.strategy == "auto" and self.devices != 1:
+            raise ValueError("strategy must be ddp or fsdp where devices are more than one")
         if self.strategy == "fsdp" and (self.averaging or self.accelerator == "cpu"):
             raise ValueError("strategy=fsdp needs GPUs and averaging=null: the weights lie in pieces")
         return self

@@ -136,3 +136,8 @@ class Restorer(nn.Module):
         if not isinstance(model, cls):
             raise UserError(f"{folder / CONFIG_FILE} describes a {type(model).__name__}, not a Restorer")
         return model.eval()
+
+
+def best_device() -> torch.device:
+    """The GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

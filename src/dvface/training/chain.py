@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dvface.config.build import build
-from dvface.config.schema import STAGES, TrainSettings
+from dvface.config.schema import STAGES, TrainerSettings, TrainSettings
 from dvface.data.datamodule import ClipDataModule, Source
 from dvface.errors import UserError
 from dvface.files import whole_file, write_json
@@ -27,6 +27,7 @@ from dvface.report.curves import plot_curves
 from dvface.seeding import derive_seed
 from dvface.tracking.run import NoRun, Run
 from dvface.training.callbacks import LastCheckpoint, ProgressCallback, RunLogger, WeightsAverage, read_curves
+from dvface.training.sharded import ShardedStrategy, full_state
 from dvface.training.stage import Stage
 
 
@@ -192,7 +193,7 @@ class Chain:
         )
         checkpoint = self.folder.checkpoint(name)
         trainer = make_trainer(
-            settings, spec.steps, checkpoint, name, RunLogger(self.run, name, self.folder.curves(name))
+            settings, model, spec.steps, checkpoint, name, RunLogger(self.run, name, self.folder.curves(name))
         )
         resume = str(checkpoint) if checkpoint.is_file() and read_checkpoint(checkpoint) else None
         try:
@@ -205,7 +206,7 @@ class Chain:
             if trainer.interrupted:
                 raise KeyboardInterrupt from ended
             raise
-        state = trainer.strategy.lightning_module_state_dict()  # gathered where a strategy keeps it in pieces
+        state = full_state(trainer.strategy)
         if trainer.is_global_zero:
             own = {key.removeprefix("model."): value for key, value in state.items() if key.startswith("model.")}
             with whole_file(self.folder.weights(name)) as temporary:
@@ -237,16 +238,25 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-def make_trainer(settings: TrainSettings, steps: int, checkpoint: Path, name: str, logger: RunLogger) -> Trainer:
+def strategy(options: TrainerSettings, model: Restorer) -> str | ShardedStrategy:
+    """How the processes of a run share the work."""
+    if options.strategy != "fsdp":
+        return options.strategy
+    return ShardedStrategy({type(block) for block in model.backbone.blocks}, half=options.precision == "bf16-mixed")
+
+
+def make_trainer(
+    settings: TrainSettings, model: Restorer, steps: int, checkpoint: Path, name: str, logger: RunLogger
+) -> Trainer:
     """A quiet Lightning trainer with a progress bar of ours and one checkpoint that is always the last."""
     quieten()
     options = settings.trainer
     return Trainer(
         accelerator=options.accelerator,
         devices=options.devices,
-        num_nodes=options.nodes,
-        strategy=options.strategy,
-        precision=options.precision,
+        strategy=strategy(options, model),
+        # Sharding brings its own mixed precision.
+        precision="32-true" if options.strategy == "fsdp" else options.precision,
         max_steps=steps,
         gradient_clip_val=options.gradient_clip,
         accumulate_grad_batches=options.accumulate,

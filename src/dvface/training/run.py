@@ -19,7 +19,7 @@ from dvface.contracts import latent_frames
 from dvface.data.datamodule import Source, check_clips
 from dvface.errors import UserError
 from dvface.files import write_text
-from dvface.models.restorer import Restorer
+from dvface.models.restorer import Restorer, best_device
 from dvface.tracking.environment import provenance
 from dvface.tracking.run import NoRun, Run
 from dvface.training.chain import Chain, RunFolder, read_state, starting_weights, write_state
@@ -176,7 +176,7 @@ def check_parts(settings: TrainSettings) -> None:
 def processes(settings: TrainSettings) -> int:
     """How many processes train together."""
     devices = torch.cuda.device_count() if settings.trainer.devices == "auto" else settings.trainer.devices
-    return max(1, devices) * settings.trainer.nodes
+    return max(1, devices)
 
 
 def _fresh(parent: Path, name: str) -> Path:
@@ -208,7 +208,10 @@ def _work(
             run.log_metrics({"total_parameters": trained.parameter_counts()["total"]}, step=0)
             if settings.chosen_stages[-1] == STAGES[-1]:
                 pairs = build(settings.data.source).held_out()
-                untrained: Restorer = build(settings.model).eval()
+                untrained: Restorer = build(settings.model)
+                build(settings.pretrained).load(untrained)
+                device = "cpu" if settings.trainer.accelerator == "cpu" else best_device()
+                untrained, trained = untrained.eval().to(device), trained.to(device)
                 result = finish(folder.path, pairs, untrained, trained, settings.metrics, run, seconds)
                 say(final_table(result).text())
                 for name, reason in result["left_out"].items():

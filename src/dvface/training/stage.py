@@ -1,16 +1,19 @@
 """What every training stage shares."""
 
 from abc import ABC, abstractmethod
+from contextlib import nullcontext
 from math import cos, pi
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.optim import Optimizer
 
 from dvface.contracts import ClipBatch
 from dvface.models.restorer import Restorer
 from dvface.seeding import derive_seed
+from dvface.training.sharded import ShardedStrategy
 
 
 class Stage(LightningModule, ABC):
@@ -43,14 +46,19 @@ class Stage(LightningModule, ABC):
 
     def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
         """One step on one batch."""
-        loss, values = self.losses(batch)
+        loss, values = self._measured(batch)
         self._log("train", loss, values, len(batch.keys))
         return loss
 
     def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
         """The same numbers on held-out clips."""
-        loss, values = self.losses(batch)
+        loss, values = self._measured(batch)
         self._log("held_out", loss, values, len(batch.keys))
+
+    def _measured(self, batch: ClipBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        strategy = self.trainer.strategy
+        with strategy.autocast() if isinstance(strategy, ShardedStrategy) else nullcontext():
+            return self.losses(batch)
 
     def _log(self, part: str, loss: Tensor, values: dict[str, Tensor], size: int) -> None:
         numbers = {"loss": loss, **values}
@@ -70,6 +78,16 @@ class Stage(LightningModule, ABC):
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Clip by the norm over all weights, wherever their pieces lie."""
+        strategy = self.trainer.strategy
+        if isinstance(strategy, ShardedStrategy):
+            strategy.clip_gradients(float(gradient_clip_val or 0.0))
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def transfer_batch_to_device(self, batch: ClipBatch, device: torch.device, dataloader_idx: int) -> ClipBatch:
         """Move both sides of the batch."""

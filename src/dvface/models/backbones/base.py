@@ -22,12 +22,14 @@ class Backbone(nn.Module, ABC):
     Attributes:
         latent_channels: channels of the latents it reads and writes.
         spatial_multiple: height and width of the latents must be multiples of this.
+        blocks: what the work is divided into.
         fusions: one a block.
         gradient_checkpointing: recompute blocks in the backward pass instead of keeping them; set by training.
     """
 
     latent_channels: int
     spatial_multiple: int
+    blocks: nn.ModuleList
     fusions: nn.ModuleList
     gradient_checkpointing: bool = False
 

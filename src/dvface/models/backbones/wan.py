@@ -69,6 +69,11 @@ class WanBackbone(Backbone):
         self.text = text
         self.fusions = fusions(blocks=layers)
 
+    @property
+    def blocks(self) -> nn.ModuleList:  # type: ignore[override]  # they belong to diffusers' network
+        """See the base class."""
+        return self.transformer.blocks
+
     def predict(self, latents: Tensor, prior: PriorFeatures) -> Tensor:
         """The velocity v(z, t), (B, latent_channels, T', h, w).
 
