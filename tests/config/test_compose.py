@@ -88,6 +88,14 @@ def test_a_difference_is_seen_once_however_many_places_refer_to_it() -> None:
         ("backbone.heads=5", r"no multiple of 2·heads = 10"),
         ("trainer.devices=2", "strategy must be ddp or fsdp"),
         ("trainer.devices=0", "trainer.devices"),
+        ("loss.weights.temporal=abc", r"loss\.weights"),
+        ("loss.weights.temporal=null", r"loss\.weights"),
+        ("size.token_dim=0", "size.token_dim=0"),
+        ("backbone.layers=0", "at least 1 layer"),
+        ("backbone.patch_size=1", r"backbone\.patch_size"),
+        ("stages.prior.module.code_weight=nan", "code_weight=nan: give a number"),
+        ("backbone.feed_forward_dim=-3", "Restorer|negative"),
+        ("trainer.strategy=fsdp", "needs accelerator=gpu"),
     ],
 )
 def test_a_mistake_is_answered_in_one_sentence(override: str, words: str) -> None:

@@ -403,3 +403,18 @@ def test_a_shared_loss_is_a_scalar_that_training_can_minimise() -> None:
         found: Quantized = KINDS[kind]().train()(features)
         (found.features.square().mean() + found.loss).backward()
         assert torch.isfinite(features.grad).all()
+
+
+@pytest.mark.parametrize("kind", ["moving_average", "vq", "cosine"])
+def test_repeated_frames_do_not_blow_up_the_encoder_s_gradient(kind: str) -> None:
+    changes = [*SMALLEST, f"codebook/spatial={kind}", f"codebook/temporal={kind}"]
+    model = build(check(resolve(load("train", changes))).model).train()
+    moving = torch.rand(2, 3, 9, 32, 32) * 2 - 1
+    norms = []
+    for video in (moving, torch.cat([moving[:, :, :5], moving[:, :, 4:5].expand(-1, -1, 4, -1, -1)], dim=2)):
+        model.zero_grad()
+        quantized = model.prior.quantize(model.prior.extract(model.views(video)))
+        sum(side.features.square().sum() + side.loss for side in quantized.values()).backward()
+        gradients = [parameter.grad for parameter in model.prior.encoder.parameters()]
+        norms.append(torch.cat([gradient.flatten() for gradient in gradients]).norm())
+    assert norms[1] < 20 * norms[0]

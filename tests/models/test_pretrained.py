@@ -133,6 +133,12 @@ class TestText:
         assert torch.equal(Restorer.from_pretrained(tmp_path / "model").backbone.text.embedding, embedding)
         assert not any(parameter.shape == embedding.shape for parameter in model.parameters())
 
+    def test_a_stored_embedding_without_its_file_is_refused(self) -> None:
+        changes = [*[text for text in SMALLEST if not text.startswith("text.")], "text=stored", "text.dim=8"]
+        settings = check(resolve(load("train", changes)))
+        with pytest.raises(UserError, match="no embedding yet"):
+            build(settings.pretrained).check(build(settings.model))
+
     def test_files_that_do_not_fit_are_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "text.safetensors"
         save_file({"embedding": torch.zeros(1, 3, 8)}, path)

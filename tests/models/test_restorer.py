@@ -63,6 +63,36 @@ def test_a_model_description_cannot_name_foreign_code(
             Restorer.from_pretrained(tmp_path)
 
 
+def test_a_model_description_cannot_call_functions_or_build_what_is_no_network(
+    smallest_model: Restorer, smallest_settings: TrainSettings, tmp_path: Path
+) -> None:
+    smallest_model.save_pretrained(tmp_path / "model", smallest_settings.model)
+    path = tmp_path / "model" / "config.json"
+    original = json.loads(path.read_text())
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    writer = {
+        "_target_": "dvface.models.text_embedding.write_embedding",
+        "path": str(victim),
+        "embedding": {"_target_": "dvface.models.autoencoders.blocks.haar_matrix", "levels": 1},
+    }
+    for model in (
+        writer,
+        {**original["model"], "refinement": writer},
+        {**original["model"], "refinement": {"_target_": "dvface.models.pretrained.NoWeights"}},
+        "x",
+        {},
+        [1],
+    ):
+        path.write_text(json.dumps({**original, "model": model}))
+        with pytest.raises(UserError):
+            Restorer.from_pretrained(tmp_path / "model")
+    path.write_text("[1]")
+    with pytest.raises(UserError):
+        Restorer.from_pretrained(tmp_path / "model")
+    assert victim.read_text() == "mine"
+
+
 def test_a_list_in_a_model_description_hides_no_foreign_code(
     smallest_model: Restorer, smallest_settings: TrainSettings, tmp_path: Path
 ) -> None:

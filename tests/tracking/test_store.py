@@ -8,14 +8,14 @@ import pytest
 
 from dvface.errors import UserError
 from dvface.tracking.run import NoRun, Run, clean_name
-from dvface.tracking.store import TrackingStore, sqlite_store
+from dvface.tracking.store import SqliteStore, TrackingStore
 
 
 def start_one(root, barrier, name) -> None:
     from mlflow import MlflowClient  # noqa: F401  both processes must reach the database together
 
     barrier.wait()
-    with sqlite_store(root).start_run("shared", name, {}):
+    with SqliteStore(root).start_run("shared", name, {}):
         pass
 
 
@@ -30,7 +30,7 @@ def store(tmp_path_factory) -> TrackingStore:
     start_one(root, barrier, "this")
     other.join()
     assert other.exitcode == 0
-    return sqlite_store(root)
+    return SqliteStore(root)
 
 
 def summary(store: TrackingStore, run: Run):
@@ -165,7 +165,7 @@ def test_mistakes_are_named(store, tmp_path):
         TrackingStore("nowhere://x", tmp_path).initialise()
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
-        sqlite_store(tmp_path / "file").initialise()
+        SqliteStore(tmp_path / "file").initialise()
 
 
 def test_a_deleted_experiment_is_not_used_silently(store):

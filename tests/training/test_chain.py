@@ -222,16 +222,46 @@ def test_an_interrupted_run_with_a_moving_average_equals_an_uninterrupted_one(
     assert any(not torch.equal(raw.state_dict()[name], value) for name, value in whole.state_dict().items())
 
 
-@pytest.mark.parametrize("extra", ["trainer.gradient_checkpointing=true", "trainer.precision=bf16-mixed"])
-def test_memory_savers_train_what_plain_training_trains(
-    paired_shards: Path, trained_chain: Path, tmp_path: Path, extra: str
+def test_gradient_checkpointing_trains_what_plain_training_trains(
+    paired_shards: Path, trained_chain: Path, tmp_path: Path
 ) -> None:
-    start = f"start_from={trained_chain}"
-    plain = train(settings(paired_shards, "stage=restorer", start), tmp_path / "plain").state_dict()
-    saving = train(settings(paired_shards, "stage=restorer", start, extra), tmp_path / "saving").state_dict()
-    exact = "checkpointing" in extra
-    for name, value in plain.items():
-        torch.testing.assert_close(saving[name], value, atol=1e-6 if exact else 2e-2, rtol=0, msg=name)
+    start = ("stage=restorer", f"start_from={trained_chain}")
+    plain = train(settings(paired_shards, *start), tmp_path / "plain").state_dict()
+    saving = train(settings(paired_shards, *start, "trainer.gradient_checkpointing=true"), tmp_path / "saving")
+    torch.testing.assert_close(saving.state_dict(), plain, atol=1e-6, rtol=0)
+
+
+def test_half_precision_moves_the_weights_where_full_precision_moves_them(
+    paired_shards: Path, trained_chain: Path, tmp_path: Path
+) -> None:
+    start = ("stage=restorer", f"start_from={trained_chain}")
+    still = "stages.restorer.module.learning_rate=1e-20"
+    kinds = {"start": still, "full": "trainer.precision=32-true", "half": "trainer.precision=bf16-mixed"}
+    begin, full, half = (
+        torch.cat(
+            [
+                value.detach().flatten()
+                for value in train(settings(paired_shards, *start, change), tmp_path / kind).backbone.parameters()
+            ]
+        )
+        for kind, change in kinds.items()
+    )
+    assert not torch.equal(full, half), "bfloat16 was not in effect"
+    assert torch.cosine_similarity(full - begin, half - begin, dim=0) > 0.9
+    losses = [read_curves(RunFolder(tmp_path / kind).curves("restorer"))["train/loss"] for kind in ("full", "half")]
+    assert dict(losses[1]) == pytest.approx(dict(losses[0]), rel=2e-2)
+
+
+def test_a_moving_average_follows_a_short_stage(paired_shards: Path, tmp_path: Path) -> None:
+    stage = ("stage=codebook", "stages.codebook.steps=20", "stages.codebook.module.warmup_steps=1")
+    still = train(settings(paired_shards, *stage, "stages.codebook.module.learning_rate=1e-20"), tmp_path / "still")
+    plain = train(settings(paired_shards, *stage), tmp_path / "plain")
+    averaged = train(settings(paired_shards, *stage, "trainer.averaging=0.9999"), tmp_path / "averaged")
+    begin, moved, kept = (
+        torch.cat([value.detach().flatten() for value in model.prior.encoder.parameters()])
+        for model in (still, plain, averaged)
+    )
+    assert 0.1 < (kept - begin).norm() / (moved - begin).norm() < 1.0
 
 
 def test_a_compiled_backbone_trains_what_a_plain_one_trains(
@@ -289,6 +319,22 @@ class TestExport:
         kept = load_file(folder.weights("codebook"))
         assert all(torch.equal(averaged[name], value) for name, value in kept.items())
         assert any(not torch.equal(raw[name], value) for name, value in kept.items())
+
+    def test_a_run_s_configuration_cannot_name_what_is_no_network(
+        self, paired_shards: Path, trained_chain: Path, tmp_path: Path
+    ) -> None:
+        folder = RunFolder(trained_chain)
+        victim = tmp_path / "victim"
+        victim.write_text("mine")
+        tree = load("train", [*SMALLEST])
+        tree.model = {"_target_": "dvface.files.write_text", "path": str(victim), "text": "owned"}
+        write_text(folder.config, OmegaConf.to_yaml(tree))
+        with pytest.raises(UserError, match="describes no Restorer"):
+            export(folder.checkpoint("restorer"), tmp_path / "model", None)
+        assert victim.read_text() == "mine"
+        write_text(folder.config, "model: [")
+        with pytest.raises(UserError, match="damaged"):
+            export(folder.checkpoint("restorer"), tmp_path / "model", None)
 
     def test_what_is_no_checkpoint_or_has_no_average_is_refused(self, trained_chain: Path, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"name the last\.ckpt"):

@@ -7,6 +7,7 @@ from pathlib import Path
 from dvface.config.compose import difference, groups, load, resolve
 from dvface.config.schema import (
     CompareSettings,
+    DegradeSettings,
     EvaluateSettings,
     RestoreSettings,
     check,
@@ -14,6 +15,7 @@ from dvface.config.schema import (
     validated,
 )
 from dvface.errors import UserError, nearest
+from dvface.weights import WeightsMissing
 
 
 def train(overrides: Sequence[str]) -> None:
@@ -76,16 +78,26 @@ def evaluate(overrides: Sequence[str]) -> None:
     print(f"wrote: {out / 'metrics.json'}")
 
 
+def degrade(overrides: Sequence[str]) -> None:
+    """`dvface degrade`: clean footage in, a paired data set out."""
+    from dvface.data_prep.degrade import degrade as work
+
+    words = [
+        f"degradation={text.removeprefix('recipe=')}" if text.startswith("recipe=") else text for text in overrides
+    ]
+    work(validated(DegradeSettings, resolve(load("degrade", words))), lambda line: print(line, flush=True))
+
+
 def compare(overrides: Sequence[str]) -> None:
     """`dvface compare`: the table of finished runs."""
     from dvface.tracking.compare import comparison_table, write_comparison
-    from dvface.tracking.store import sqlite_store
+    from dvface.tracking.store import SqliteStore
 
     settings = validated(CompareSettings, resolve(load("compare", overrides)))
     runs = Path(settings.runs)
     if not (runs / "mlflow.db").is_file():
         raise UserError(f"{runs} has no tracking store yet; run: dvface train")
-    table = comparison_table(sqlite_store(runs).runs(), measures=settings.measures, footage=settings.footage)
+    table = comparison_table(SqliteStore(runs).runs(), measures=settings.measures, footage=settings.footage)
     print(table.text())
     write_comparison(table, Path(settings.out))
     print(f"wrote: {settings.out}")
@@ -96,9 +108,9 @@ def interface(port: int, runs: Path) -> None:
     import subprocess
     import sys
 
-    from dvface.tracking.store import sqlite_store
+    from dvface.tracking.store import SqliteStore
 
-    store = sqlite_store(runs)
+    store = SqliteStore(runs)
     store.initialise()
     print(f"MLflow: http://127.0.0.1:{port}  (Ctrl-C ends it)")
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store.uri, "--port", str(port)]
@@ -116,8 +128,12 @@ def validate_config(overrides: Sequence[str]) -> None:
     """`dvface config validate`: check a training configuration and do nothing."""
     from dvface.training.run import check_model
 
-    check_model(check(resolve(load("train", overrides))))
-    print("valid")
+    try:
+        check_model(check(resolve(load("train", overrides))))
+    except WeightsMissing as error:
+        print(f"valid, but on this machine {error}")
+    else:
+        print("valid")
 
 
 def diff_config(one: str, other: str) -> None:
@@ -183,8 +199,11 @@ def summary(overrides: Sequence[str]) -> None:
         model: Restorer = build(specification)
     try:
         found = summarise(model, frames, height, width)
-    except ValueError as error:
-        raise UserError(f"frames={frames} height={height} width={width}: {error}") from error
+    except (ValueError, RuntimeError, ArithmeticError) as error:
+        first = str(error).splitlines()[0]
+        raise UserError(f"frames={frames} height={height} width={width}: {first}") from error
+    if own["json"] not in ("true", "false"):
+        raise UserError(f"json={own['json']}: say true or false")
     if own["json"] == "true":
         print(
             json.dumps(
@@ -213,8 +232,9 @@ def summary(overrides: Sequence[str]) -> None:
 
 def _own_settings(overrides: Sequence[str], defaults: dict[str, str]) -> tuple[dict[str, str], list[str]]:
     """The command's own KEY=VALUE words, filled up with their defaults, and the configuration's overrides."""
-    given = dict(text.split("=", 1) for text in overrides if text.split("=", 1)[0] in defaults and "=" in text)
-    return {**defaults, **given}, [text for text in overrides if text.split("=", 1)[0] not in defaults]
+    own = [text for text in overrides if "=" in text and text.partition("=")[0] in defaults]
+    given = {text.partition("=")[0]: text.partition("=")[2] for text in own}
+    return {**defaults, **given}, [text for text in overrides if text not in own]
 
 
 def _own_only(overrides: Sequence[str], defaults: dict[str, str | None]) -> dict[str, str]:

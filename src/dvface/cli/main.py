@@ -58,6 +58,22 @@ def evaluate(overrides: Overrides = None) -> None:
 
 
 @app.command()
+def degrade(overrides: Overrides = None) -> None:
+    """Make a paired data set: dvface degrade input=FOLDER output=FOLDER [recipe=vfhq] [seed=0] [format=videos|shards].
+
+    The input is a folder of videos or of folders of frames, one video, or a folder of clean shards. A run that was
+    interrupted goes on when the same command is given again. clip_frames=17 cuts videos into clips of 17 frames,
+    jobs=4 works on four cores, preview=true writes a picture of what the recipe does and nothing else.
+
+    On a cluster: pip install 'dvface[cluster]', `ray start --head` on one machine, `ray start --address=HEAD:6379` on
+    the others, then RAY_ADDRESS=HEAD:6379 dvface degrade … engine=ray; without RAY_ADDRESS Ray starts on this machine.
+    """
+    from dvface.cli.commands import degrade as work
+
+    work(overrides or [])
+
+
+@app.command()
 def compare(overrides: Overrides = None) -> None:
     """Print and write the table of finished runs: dvface compare [footage=carphone_distorted]."""
     from dvface.cli.commands import compare as work
@@ -105,8 +121,8 @@ def text(overrides: Overrides = None) -> None:
 
 
 @app.command()
-def verify(folder: Annotated[Path, typer.Argument(help="A folder of shards with a manifest.")]) -> None:
-    """Check a data set of shards against its manifest; exit code 1 when something differs."""
+def verify(folder: Annotated[Path, typer.Argument(help="A folder of shards or videos with a manifest.")]) -> None:
+    """Check a data set against its manifest; exit code 1 when a file is missing, changed or not listed."""
     from dvface.cli.commands import verify as work
 
     if work(folder):
@@ -129,7 +145,7 @@ app.add_typer(config, name="config")
 @config.command()
 def show(
     overrides: Overrides = None,
-    command: Annotated[str, typer.Option(help="train, restore, evaluate or compare.")] = "train",
+    command: Annotated[str, typer.Option(help="train, restore, evaluate, degrade or compare.")] = "train",
 ) -> None:
     """Print a composed configuration: dvface config show [exp=NAME]."""
     from dvface.cli.commands import show_config

@@ -22,17 +22,18 @@ def targets(tree: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]
             yield from targets(value, f"{path}[{position}]")
 
 
-def find_class(name: str, path: str, allowed: str = "dvface.") -> type | Any:
-    """The class or function that ``name`` names.
+def find_class(name: str, path: str, allowed: str = "dvface.", base: type = object) -> type:
+    """The class that ``name`` names. Functions are refused: one may write files, a class only builds itself.
 
     Args:
         name: a dotted path.
         path: the key where it stands, for the message.
-        allowed: the prefix that the name, and the module that defines the object, must have: a configuration
-            must not be able to call anything else.
+        allowed: the prefix that the name, and the module that defines the class, must have: a configuration must
+            not be able to call anything else.
+        base: what the class must be derived from.
 
     Raises:
-        UserError: it is outside ``allowed`` or does not exist.
+        UserError: it is outside ``allowed``, no class, of another kind, or does not exist.
     """
     module_name, _, attribute = name.rpartition(".")
     if not name.startswith(allowed):
@@ -44,16 +45,20 @@ def find_class(name: str, path: str, allowed: str = "dvface.") -> type | Any:
     found = getattr(module, attribute, None)
     if found is None or not str(getattr(found, "__module__", "")).startswith(allowed):
         raise UserError(f"{path}._target_={name}: {module_name} has no such class{nearest(attribute, dir(module))}")
+    if not isinstance(found, type) or not issubclass(found, base):
+        kind = "class" if base is object else f"{base.__name__}"
+        raise UserError(f"{path}._target_={name}: only a {kind} may be named here")
     return found
 
 
-def build(tree: Mapping[str, Any], allowed: str = "dvface.") -> Any:
+def build(tree: Mapping[str, Any], allowed: str = "dvface.", base: type = object) -> Any:
     """Build the object that ``tree`` describes.
 
     Args:
         tree: nested plain types; ``_target_`` names a class, ``_partial_`` makes a factory, other keys are its
             arguments.
         allowed: see `find_class`.
+        base: see `find_class`; of every class in the tree.
 
     Raises:
         UserError: a target is not allowed or missing, or a constructor refuses its arguments; the message is
@@ -63,7 +68,7 @@ def build(tree: Mapping[str, Any], allowed: str = "dvface.") -> Any:
     from hydra.utils import instantiate
 
     for path, node in targets(tree):
-        find_class(str(node[TARGET]), path or "(root)", allowed)
+        find_class(str(node[TARGET]), path or "(root)", allowed, base)
     if "${" in json.dumps(tree, default=str):
         # Hydra would resolve it, and resolvers read the environment.
         raise UserError("a part's description still has an interpolation '${…}' in it; resolve it first")
@@ -71,8 +76,9 @@ def build(tree: Mapping[str, Any], allowed: str = "dvface.") -> Any:
         return instantiate(dict(tree), _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__
-        if isinstance(cause, ValueError | TypeError):
-            raise UserError(f"{tree.get(TARGET, '')!s}: {cause}") from error
+        if isinstance(cause, ValueError | TypeError | RuntimeError | ArithmeticError | AssertionError):
+            what = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
+            raise UserError(f"{tree.get(TARGET, '')!s}: {what}") from error
         if cause is not None:
             raise cause from error
         raise

@@ -2,12 +2,14 @@
 
 import inspect
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from dvface.config.build import TARGET, find_class, targets
+from dvface.config.compose import flatten
 from dvface.errors import UserError, nearest
 
 Component = dict[str, Any]
@@ -41,6 +43,27 @@ class EvaluateSettings(Strict):
     reference: PathText
     out: PathText
     metrics: dict[str, Component]
+
+
+class DegradeSettings(Strict):
+    """`dvface degrade`, resolved."""
+
+    input: PathText
+    output: PathText
+    degradation: Component
+    seed: int = Field(ge=0)
+    format: Literal["videos", "shards"]
+    clip_frames: Annotated[int, Field(ge=1)] | None
+    clips_per_shard: int = Field(ge=1)
+    jobs: int
+    engine: Literal["local", "ray"]
+    preview: bool
+
+    @model_validator(mode="after")
+    def _jobs_are_some(self) -> "DegradeSettings":
+        if self.jobs < 1 and self.jobs != -1:
+            raise ValueError(f"jobs={self.jobs}: give 1 or more, or -1 for one a core")
+        return self
 
 
 class CompareSettings(Strict):
@@ -101,8 +124,8 @@ class TrainerSettings(Strict):
     def _strategy_fits(self) -> "TrainerSettings":
         if self.strategy == "auto" and self.devices != 1:
             raise ValueError("strategy must be ddp or fsdp where devices are more than one")
-        if self.strategy == "fsdp" and (self.averaging or self.accelerator == "cpu"):
-            raise ValueError("strategy=fsdp needs GPUs and averaging=null: the weights lie in pieces")
+        if self.strategy == "fsdp" and (self.accelerator != "gpu" or self.averaging or self.precision == "16-mixed"):
+            raise ValueError("strategy=fsdp needs accelerator=gpu, averaging=null and precision 32-true or bf16-mixed")
         return self
 
 
@@ -125,7 +148,7 @@ class TrainSettings(Strict):
     stage: Literal["chain", "autoencoder", "codebook", "prior", "restorer_latent", "restorer"]
     start_from: PathText | None
     runs: PathText
-    size: dict[str, int]
+    size: dict[str, Annotated[int, Field(ge=1)]]
     autoencoder: Component
     backbone: Component
     text: Component
@@ -173,6 +196,10 @@ def check_arguments(tree: Mapping[str, Any]) -> None:
     Raises:
         UserError: see `validated`.
     """
+    for key, value in flatten(tree).items():
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, float) and not isfinite(number):
+                raise UserError(f"{key}={number}: give a number")
     for path, node in targets(tree):
         _check_arguments(path, node)
 
@@ -195,7 +222,7 @@ def _sentence(error: ValidationError, tree: Mapping[str, Any]) -> str:
         return f"{path} has no value; give one: {path}=VALUE"
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":
-        return f"{path}.{message}"
+        return f"{path}.{message}" if path else message
     return f"{path}={first['input']!r}: {message[0].lower()}{message[1:]}"
 
 
@@ -240,6 +267,6 @@ def _is_plain(annotation: Any) -> bool:
         return True
     if get_origin(annotation) in (Literal,):
         return True
-    if get_origin(annotation) in (Union, types.UnionType):
-        return all(_is_plain(part) for part in get_args(annotation))
+    if get_origin(annotation) in (Union, types.UnionType, list, tuple, Sequence, dict, Mapping):
+        return all(part is ... or _is_plain(part) for part in get_args(annotation))
     return False

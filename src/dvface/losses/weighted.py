@@ -1,6 +1,7 @@
 """A sum of named terms."""
 
 from collections.abc import Mapping
+from math import inf
 
 import torch
 from torch import Tensor, nn
@@ -17,13 +18,16 @@ class WeightedLosses(nn.Module):
         terms: name to term.
 
     Raises:
-        ValueError: a term has no weight, or a weight no term.
+        ValueError: a term has no weight, or a weight no term or no sense.
     """
 
     def __init__(self, weights: Mapping[str, float], **terms: VideoLoss) -> None:
         super().__init__()
         if set(terms) != set(weights):
             raise ValueError(f"terms {sorted(terms)} and weights {sorted(weights)} must have the same names")
+        for name, weight in weights.items():
+            if not isinstance(weight, int | float) or not 0 <= weight < inf:
+                raise ValueError(f"weights.{name} must be a number of 0 or more, got {weight!r}")
         self.terms = nn.ModuleDict({name: term for name, term in terms.items() if not isinstance(term, NoLoss)})
         self.weights = dict(weights)
 

@@ -209,6 +209,11 @@ class Pretrained:
 
     def check(self, model: Restorer) -> None:
         """See `PartWeights.check`."""
+        if isinstance(getattr(model.backbone, "text", None), StoredText) and isinstance(self.text, NoWeights):
+            raise UserError(
+                "text=stored has no embedding yet; say pretrained/text=file pretrained.text.path=FILE "
+                "(dvface text makes it), or text=learned"
+            )
         for weights, part in self._pairs(model):
             weights.check(part)
 

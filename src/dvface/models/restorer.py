@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from math import lcm
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from dvface.errors import UserError
 from dvface.files import whole_file, write_json
 from dvface.models.autoencoders.base import VideoAutoencoder
 from dvface.models.backbones.base import Backbone
+from dvface.models.codebooks.base import full_precision
 from dvface.models.priors.prior import Prior
 from dvface.models.refinement import Refinement
 
@@ -65,8 +65,7 @@ class Restorer(nn.Module):
 
     def encode(self, video: Tensor) -> Tensor:
         """(B, 3, T, H, W) to latents in float32 whatever the precision around it: bfloat16 shifts Wan's latents."""
-        device = video.device.type
-        with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext():
+        with full_precision(video):
             return self.autoencoder.encode(video.float())
 
     def views(self, video: Tensor) -> Views:
@@ -124,18 +123,30 @@ class Restorer(nn.Module):
                 raise UserError(f"{folder} is no model folder: it has no {name}; name a folder that training wrote")
         try:
             specification = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["model"]
-            model = build(specification, allowed="dvface.models.")
+            model = build_model(specification)
             model.load_state_dict(load_file(folder / WEIGHTS_FILE))
-        except (KeyError, json.JSONDecodeError) as error:
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
             raise UserError(
                 f"{folder / CONFIG_FILE} is no model description ({error}); export the model again"
             ) from error
         except (SafetensorError, RuntimeError) as error:
             first_line = str(error).splitlines()[0]
             raise UserError(f"{folder / WEIGHTS_FILE} does not fit its {CONFIG_FILE}: {first_line}") from error
-        if not isinstance(model, cls):
-            raise UserError(f"{folder / CONFIG_FILE} describes a {type(model).__name__}, not a Restorer")
         return model.eval()
+
+
+def build_model(specification: Mapping[str, Any]) -> Restorer:
+    """The restorer that a description from anywhere builds: networks of this package and nothing else.
+
+    Raises:
+        UserError: it describes anything else, or its parts do not fit each other.
+    """
+    if not isinstance(specification, Mapping) or not str(specification.get("_target_", "")).endswith(".Restorer"):
+        raise UserError("the model description describes no Restorer; export the model again")
+    model = build(specification, allowed="dvface.models.", base=nn.Module)
+    if not isinstance(model, Restorer):
+        raise UserError(f"the model description describes a {type(model).__name__}, not a Restorer")
+    return model
 
 
 def best_device() -> torch.device:

@@ -159,10 +159,16 @@ class TrackingStore:
         )
 
 
-def sqlite_store(root: str | Path) -> TrackingStore:
-    """The store in ``root``: runs in ``root/mlflow.db``, artifacts in ``root/mlartifacts``."""
-    folder = Path(root).resolve()
-    return TrackingStore(f"sqlite:///{(folder / 'mlflow.db').as_posix()}", folder / "mlartifacts")
+class SqliteStore(TrackingStore):
+    """The store in ``root``: runs in ``root/mlflow.db``, artifacts in ``root/mlartifacts``.
+
+    Args:
+        root: the folder.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        folder = Path(root).resolve()
+        super().__init__(f"sqlite:///{(folder / 'mlflow.db').as_posix()}", folder / "mlartifacts")
 
 
 def _open_client(uri: str) -> MlflowClient:

@@ -6,26 +6,39 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint, EMAWeightAveraging
+from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
 
 from dvface.report.progress import Progress
 from dvface.tracking.run import NoRun, Run
 
 
-class WeightsAverage(EMAWeightAveraging):
+class WeightsAverage(WeightAveraging):
     """An exponential moving average of the trained weights, which the stage ends with.
 
-    Buffers follow the model: a codebook's entries are a moving average already.
+    The past weighs min(decay, (1 + n) / (10 + n)) after n steps, so that a short stage is not dominated by its
+    start. Codebooks that are buffers are averaged too: their entries must belong to the encoder that is kept.
 
     Args:
-        decay: weight of the past.
+        decay: weight of the past in a long run.
     """
 
     def __init__(self, decay: float) -> None:
-        super().__init__(decay=decay, use_buffers=False)
+        def average(kept: Tensor, current: Tensor, steps: Tensor | int) -> Tensor:
+            if not kept.is_floating_point():
+                return current
+            count = float(steps)
+            return torch.lerp(kept, current, 1 - min(decay, (1 + count) / (10 + count)))
+
+        super().__init__(use_buffers=True, avg_fn=average)
+
+    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        """After every step."""
+        return step_idx is not None
 
 
 class LastCheckpoint(Checkpoint):

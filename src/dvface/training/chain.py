@@ -13,9 +13,11 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer, seed_everything
+from omegaconf import DictConfig, OmegaConf
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from yaml import YAMLError
 
 from dvface.config.build import build
 from dvface.config.schema import STAGES, TrainerSettings, TrainSettings
@@ -138,23 +140,30 @@ class Chain:
         """
         settings = self.settings
         seed_everything(derive_seed(settings.seed, "model") % 2**32, verbose=False)
-        model: Restorer = build(settings.model)
+        model = self._build()
         source: Source = build(settings.data.source)
         if not self.folder.weights(settings.chosen_stages[0]).is_file():
             build(settings.pretrained).load(model)
             self._load_start(model)
-        if settings.trainer.compile:
-            model.backbone.compile()  # in place: the weights keep their names
-        model.backbone.gradient_checkpointing = settings.trainer.gradient_checkpointing
         for name in settings.chosen_stages:
             if not self.folder.weights(name).is_file():
                 self._train_stage(name, model, source)
+                if settings.trainer.strategy == "fsdp":
+                    model = self._build()  # the one that was trained lies in pieces
             model.load_state_dict(read_weights(self.folder.weights(name)))
         if settings.chosen_stages[-1] == STAGES[-1] and first_process():
             model.save_pretrained(self.folder.model, settings.model)
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()  # measuring is one process's work
         return model.eval()
+
+    def _build(self) -> Restorer:
+        options = self.settings.trainer
+        model: Restorer = build(self.settings.model)
+        if options.compile:
+            model.backbone.compile()  # in place: the weights keep their names
+        model.backbone.gradient_checkpointing = options.gradient_checkpointing
+        return model
 
     def _load_start(self, model: Restorer) -> None:
         """A single stage starts from what the stage before it left in another run."""
@@ -225,6 +234,21 @@ def first_process() -> bool:
     return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
 
 
+def read_config(folder: RunFolder) -> DictConfig:
+    """The configuration that a run was started with, not resolved.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    try:
+        tree = OmegaConf.load(folder.config)
+    except (YAMLError, OSError) as error:
+        raise UserError(f"{folder.config} is missing or damaged; start another run") from error
+    if not isinstance(tree, DictConfig) or "model" not in tree:
+        raise UserError(f"{folder.config} is damaged; start another run")
+    return tree
+
+
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """A Lightning checkpoint, plain types and tensors only, mapped rather than read.
 
@@ -235,6 +259,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
         raise UserError(f"{path} is damaged; delete it to train that stage from its start") from error
+    if not isinstance(state, dict) or "state_dict" not in state:
+        raise UserError(f"{path} is no training checkpoint; delete it to train that stage from its start")
     return state
 
 

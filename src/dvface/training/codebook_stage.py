@@ -24,7 +24,7 @@ class CodebookStage(Stage):
         seed: see `Stage`.
 
     Raises:
-        ValueError: both sides of the prior are none.
+        ValueError: both sides of the prior are none, or their entries differ in size.
     """
 
     def __init__(
@@ -41,8 +41,13 @@ class CodebookStage(Stage):
             raise ValueError(
                 "both sides of the prior are none, there is no codebook to learn; say stages/codebook=none"
             )
+        sizes = {codebook.dim for codebook in prior.codebooks}
+        if len(sizes) > 1:
+            raise ValueError(f"both sides' entries are added, so they need one size, got {sorted(sizes)} channels")
         self.decoder = decoder(
-            spatial_stride=prior.encoder.spatial_stride, temporal_stride=model.autoencoder.temporal_stride
+            dim=sizes.pop(),
+            spatial_stride=prior.encoder.spatial_stride,
+            temporal_stride=model.autoencoder.temporal_stride,
         )
         model.requires_grad_(False)
         prior.requires_grad_(True)

@@ -3,14 +3,12 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from dvface.config.build import build
 from dvface.config.compose import resolve
 from dvface.errors import UserError
-from dvface.models.restorer import Restorer
-from dvface.training.chain import read_checkpoint
+from dvface.models.restorer import build_model
+from dvface.training.chain import RunFolder, read_checkpoint, read_config
 
 Which = Literal["averaged", "raw"]
 
@@ -33,17 +31,19 @@ def export(checkpoint: Path, output: Path, which: Which | None) -> str:
     config = checkpoint.parents[2] / "config.yaml" if len(checkpoint.parents) > 2 else checkpoint
     if not checkpoint.is_file() or not config.is_file():
         raise UserError(f"checkpoint={checkpoint}: name the last.ckpt of a stage inside its run folder")
-    tree = OmegaConf.load(config)
-    if not isinstance(tree, DictConfig):
-        raise UserError(f"{config} is damaged")
+    specification = resolve(read_config(RunFolder(config.parent)))["model"]
     state = read_checkpoint(checkpoint)
     averaged = "current_model_state" in state
     if which == "averaged" and not averaged:
         raise UserError(f"checkpoint={checkpoint}: its run kept no moving average; say weights=raw")
     taken: Which = which or ("averaged" if averaged else "raw")
-    model: Restorer = build(resolve(tree.model))
-    model.load_state_dict(_model_tensors(state, "current_model_state" if averaged and taken == "raw" else "state_dict"))
-    model.save_pretrained(output, resolve(tree.model))
+    model = build_model(specification)
+    try:
+        key = "current_model_state" if averaged and taken == "raw" else "state_dict"
+        model.load_state_dict(_model_tensors(state, key))
+    except RuntimeError as error:
+        raise UserError(f"checkpoint={checkpoint} does not fit its run's configuration {config}") from error
+    model.save_pretrained(output, specification)
     return f"{taken} weights of step {state['global_step']} of {checkpoint.parent.name}"
 
 

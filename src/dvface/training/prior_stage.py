@@ -12,7 +12,7 @@ from dvface.training.stage import Stage
 
 
 class PriorStage(Stage):
-    """Cross-entropy on the clean clip's entries plus squared error to its features; codebooks frozen.
+    """Cross-entropy on the clean clip's entries plus squared error to their features; codebooks frozen.
 
     CodeFormer's and BFVR-STC's second stage: the teacher is the prior as the codebook stage left it.
 
@@ -68,7 +68,7 @@ class PriorStage(Stage):
             scores = prior.branches[name].score(own)
             codebook = prior.codebook(name)
             code = codebook.prediction_loss(scores, targets[name])
-            distance = functional.mse_loss(own, clean[name])
+            distance = functional.mse_loss(own, targets[name].features)
             total = total + self.code_weight * code + self.feature_weight * distance
             values[f"code_{name}"] = code
             values[f"feature_{name}"] = distance

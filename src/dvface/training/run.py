@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 import torch
 from omegaconf import DictConfig, OmegaConf
-from yaml import YAMLError
 
 from dvface.config.build import build
 from dvface.config.compose import difference, load, resolve
@@ -22,7 +21,7 @@ from dvface.files import write_text
 from dvface.models.restorer import Restorer, best_device
 from dvface.tracking.environment import provenance
 from dvface.tracking.run import NoRun, Run
-from dvface.training.chain import Chain, RunFolder, read_state, starting_weights, write_state
+from dvface.training.chain import Chain, RunFolder, read_config, read_state, starting_weights, write_state
 from dvface.training.finish import final_table, finish
 
 RUN_VARIABLE = "DVFACE_RUN"
@@ -82,7 +81,7 @@ def resume_run(path: Path, say: Callable[[str], None]) -> Path:
     """
     folder = RunFolder(path)
     state = read_state(folder)
-    tree = _read_config(folder)
+    tree = read_config(folder)
     settings = check(resolve(tree))
     run = build(settings.logger).open_run(state["tracking_run"])
     return _work(settings, folder, run, float(state["seconds"]), say)
@@ -96,18 +95,8 @@ def joined_run() -> Path | None:
 
 def help_run(path: Path) -> None:
     """Train along as a further process of a run: no tracking, no files, no words."""
-    settings = check(resolve(_read_config(RunFolder(path))))
+    settings = check(resolve(read_config(RunFolder(path))))
     Chain(settings, RunFolder(path), NoRun()).train()
-
-
-def _read_config(folder: RunFolder) -> DictConfig:
-    try:
-        tree = OmegaConf.load(folder.config)
-    except YAMLError as error:
-        raise UserError(f"{folder.config} is damaged; start another run") from error
-    if not isinstance(tree, DictConfig):
-        raise UserError(f"{folder.config} is damaged; start another run")
-    return tree
 
 
 def baseline_difference(tree: DictConfig, overrides: Sequence[str]) -> list[str]:
@@ -120,7 +109,7 @@ def baseline_difference(tree: DictConfig, overrides: Sequence[str]) -> list[str]
 
 
 def check_model(settings: TrainSettings) -> Restorer:
-    """Refuse a model whose parts do not fit each other or the stages' clips; no file is touched.
+    """Refuse a model whose parts do not fit each other, its stages or their clips; no data is touched.
 
     Returns:
         The model on the meta device: only shapes matter here, and a full-size model takes minutes and gigabytes to
@@ -128,11 +117,19 @@ def check_model(settings: TrainSettings) -> Restorer:
 
     Raises:
         UserError: one sentence on the first fault.
+        WeightsMissing: a loss needs a network that is not at hand.
     """
     with torch.device("meta"):
         model: Restorer = build(settings.model)
+    try:
+        size = 2 * model.spatial_multiple
+        with torch.inference_mode():
+            model.eval()(torch.zeros(1, 3, 1 + model.temporal_stride, size, size, device="meta"))
+    except (ValueError, RuntimeError, ArithmeticError) as error:
+        raise UserError(f"the model's parts do not fit together: {str(error).splitlines()[0]}") from error
     for name in settings.chosen_stages:
         stage = settings.stages.of(name)
+        build(stage.degradation)
         try:
             latent_frames(stage.frames, model.temporal_stride)
         except ValueError as error:
@@ -141,12 +138,10 @@ def check_model(settings: TrainSettings) -> Restorer:
             raise UserError(
                 f"stages.{name}.crop={stage.crop}: this model needs a multiple of {model.spatial_multiple} pixels"
             )
-    size = 2 * model.spatial_multiple
-    try:
-        with torch.inference_mode():
-            model.eval()(torch.zeros(1, 3, 1 + model.temporal_stride, size, size, device="meta"))
-    except (ValueError, RuntimeError) as error:
-        raise UserError(f"the model's parts do not fit together: {str(error).splitlines()[0]}") from error
+        try:
+            build(stage.module)(model=model)
+        except ValueError as error:
+            raise UserError(f"stages.{name}.module: {error}") from error
     return model
 
 
@@ -165,11 +160,6 @@ def check_parts(settings: TrainSettings) -> None:
     source: Source = build(settings.data.source)
     for name in settings.chosen_stages:
         stage = settings.stages.of(name)
-        build(stage.degradation)
-        try:
-            build(stage.module)(model=model)
-        except ValueError as error:
-            raise UserError(f"stages.{name}.module: {error}") from error
         check_clips(source.prepare(), stage.frames, stage.crop, processes(settings), settings.data.workers)
 
 

@@ -21,7 +21,7 @@ class HaarAutoencoder(VideoAutoencoder):
         temporal_levels: halvings of time; 2 give stride 4.
 
     Raises:
-        ValueError: a number of levels is negative.
+        ValueError: a number of levels is outside 0…5.
     """
 
     basis: Tensor
@@ -29,8 +29,8 @@ class HaarAutoencoder(VideoAutoencoder):
     def __init__(self, spatial_levels: int = 3, temporal_levels: int = 2) -> None:
         super().__init__()
         for name, levels in (("spatial_levels", spatial_levels), ("temporal_levels", temporal_levels)):
-            if levels < 0:
-                raise ValueError(f"{name} must be 0 or more, got {levels}")
+            if not 0 <= levels <= 5:
+                raise ValueError(f"{name} must be within 0…5, got {levels}")
         self.spatial_stride = 2**spatial_levels
         self.temporal_stride = 2**temporal_levels
         self.latent_channels = 3 * self.temporal_stride * self.spatial_stride**2

@@ -75,7 +75,8 @@ class LearnedQuantizer(LearnedTableQuantizer):
             return
         everywhere = _gather(features)
         if not self.started:
-            centres, _ = kmeans(everywhere[None], self.entries)
+            # Distinct ones: the first latent frame's temporal features are all zero and would take many entries.
+            centres, _ = kmeans(torch.unique(everywhere, dim=0)[None], self.entries)
             self.codes.copy_(centres[0])
             self.started.fill_(True)
         else:

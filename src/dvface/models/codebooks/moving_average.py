@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor, distributed
-from torch.nn import functional
 from vector_quantize_pytorch import VectorQuantize
 from vector_quantize_pytorch.vector_quantize_pytorch import sample_vectors_distributed
 
@@ -88,8 +87,12 @@ class CosineQuantizer(MovingAverageQuantizer):
     cosine = True
 
     def prepare(self, features: Tensor) -> Tensor:
-        """(N, C) features to unit length."""
-        return functional.normalize(features, dim=-1)
+        """(N, C) features to unit length, those of nearly no length to nearly none.
+
+        Temporal features of repeated frames are zero up to rounding, and a plain division would hand that
+        rounding on to the encoder a billion times enlarged.
+        """
+        return features * torch.rsqrt(features.square().sum(dim=-1, keepdim=True) + 1e-6)
 
 
 def check_follows(decay: float, dead_below: float) -> None:

@@ -41,12 +41,14 @@ class Fusions(nn.ModuleList):
         blocks: of the backbone.
 
     Raises:
-        ValueError: ``every`` is below 1.
+        ValueError: ``every`` or ``blocks`` is below 1.
     """
 
     def __init__(
         self, temporal: Callable[[], Injection], spatial: Callable[[], Injection], every: int, blocks: int
     ) -> None:
+        if blocks < 1:
+            raise ValueError(f"the backbone must have at least 1 layer, got {blocks}")
         if every < 1:
             raise ValueError(f"fusion.every must be at least 1, got {every}")
         super().__init__(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dvface.contracts import LatentLayout, PriorFeatures, PriorSide, Quantized, Views
-from dvface.models.codebooks.base import Quantizer
+from dvface.models.codebooks.base import Quantizer, full_precision
 from dvface.models.priors.branch import Branch
 from dvface.models.priors.encoder import PriorEncoder
 
@@ -46,18 +46,21 @@ class Prior(nn.Module, ABC):
         return list(dict.fromkeys(self.codebook(side) for side in self.branches))
 
     def extract(self, views: Views) -> dict[str, Tensor]:
-        """Each existing side's own features (B, T', h, w, C) of a clip."""
-        features = self.encoder(views)
-        return {name: branch.extract(features, views.latent_frames) for name, branch in self.branches.items()}
+        """Each existing side's own features (B, T', h, w, C) of a clip.
+
+        In float32 whatever the precision around it: of the small differences between frames bfloat16 leaves little.
+        """
+        with full_precision(views.video):
+            features = self.encoder(views)
+            return {name: branch.extract(features, views.latent_frames) for name, branch in self.branches.items()}
 
     def forward(self, degraded: Views) -> PriorFeatures:
         """A degraded clip to f_s and f_t on the grid (B, T', H/stride, W/stride)."""
-        features = self.encoder(degraded)
-        batch, _, height, width, _ = features.shape
-        sides = {name: PriorSide.empty(batch, degraded.latent_frames, height, width, like=features) for name in SIDES}
-        for name, branch in self.branches.items():
-            scores = branch.score(branch.extract(features, degraded.latent_frames))
-            sides[name] = self.codebook(name).choose(scores)
+        batch, _, _, height, width = degraded.video.shape
+        grid = (height // self.encoder.spatial_stride, width // self.encoder.spatial_stride)
+        sides = {name: PriorSide.empty(batch, degraded.latent_frames, *grid, like=degraded.video) for name in SIDES}
+        for name, own in self.extract(degraded).items():
+            sides[name] = self.codebook(name).choose(self.branches[name].score(own))
         return PriorFeatures(**sides)
 
 
