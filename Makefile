@@ -10,9 +10,12 @@ out ?=
 in ?=
 reference ?=
 checkpoint ?=
+recipe ?= vfhq
+seed ?= 0
+format ?= videos
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train restore evaluate compare ui doctor test lint lock
+.PHONY: help setup train restore evaluate degrade compare ui doctor test lint lock
 
 help:  ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +41,10 @@ restore: $(READY)  ## restore a video: make restore in=old.mp4 out=new.mp4 [chec
 evaluate: $(READY)  ## measure videos: make evaluate in=RESTORED reference=CLEAN out=FOLDER
 	@$(BIN)/dvface evaluate $(if $(in),restored='$(in)') $(if $(reference),reference='$(reference)') \
 	  $(if $(out),out='$(out)') $(args)
+
+degrade: $(READY)  ## paired data set: make degrade in=CLEAN out=FOLDER [recipe=vfhq] [seed=0] [format=shards] [args=…]
+	@$(BIN)/dvface degrade $(if $(in),input='$(in)') $(if $(out),output='$(out)') recipe='$(recipe)' seed='$(seed)' \
+	  format='$(format)' $(args)
 
 compare: $(READY)  ## table of all finished runs, on screen and as HTML, Markdown, CSV, LaTeX
 	@$(BIN)/dvface compare $(args)

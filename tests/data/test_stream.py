@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 from dvface.config.build import build
 from dvface.config.compose import load, resolve
 from dvface.data.datamodule import check_clips
+from dvface.data.pairing import FreshCrops
 from dvface.data.shards import CLEAN, read_samples, shard_paths
 from dvface.data.stream import ClipStream, Pair, collate, to_tensor
 from dvface.errors import UserError
@@ -21,7 +22,7 @@ def recipe():
 
 def stream(shards: Path, recipe, **changes) -> ClipStream:
     settings = {"frames": 5, "crop": 32, "context": 8, "batch_size": 2, "buffer": 2, "seed": 7} | changes
-    return ClipStream(shard_paths(shards), recipe, **settings)
+    return ClipStream(shard_paths(shards), recipe, **({"pairs": FreshCrops()} | settings))
 
 
 def first(data: ClipStream, count: int) -> list[Pair]:
@@ -64,8 +65,8 @@ def test_any_sample_can_be_rebuilt_alone(small_shards: Path, recipe) -> None:
     data = stream(small_shards, recipe)
     wanted = first(data, 9)[-1]
     key, epoch = wanted.key.split("@")
-    (encoded,) = (sample[CLEAN] for sample in read_samples(shard_paths(small_shards)) if sample["__key__"] == key)
-    assert same([data.pair(key, encoded, int(epoch))], [wanted])
+    (sample,) = (sample for sample in read_samples(shard_paths(small_shards)) if sample["__key__"] == key)
+    assert same([data.pair(sample, int(epoch))], [wanted])
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -114,7 +115,7 @@ def test_context_changes_what_the_recipe_sees_and_not_the_crop(small_shards: Pat
 
 def test_a_damaged_clip_is_named(small_shards: Path, recipe) -> None:
     with pytest.raises(UserError, match="clip-x cannot be used"):
-        stream(small_shards, recipe).pair("clip-x", b"no video", 0)
+        stream(small_shards, recipe).pair({"__key__": "clip-x", CLEAN: b"no video"}, 0)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dvface.degradation.blur import GaussianBlur, gaussian_kernel
+from dvface.degradation.blur import GaussianBlur
 from dvface.degradation.compression import H264, JPEG
 from dvface.degradation.noise import GaussianNoise
 from dvface.degradation.operator import Operator, Sometimes
@@ -67,11 +67,6 @@ def test_other_draws_give_other_pixels(name: str, footage: np.ndarray):
     recipe = Recipe("one", {name: OPERATORS[name], "resize_back": ResizeBack("bicubic")})
     results = [recipe(footage, np.random.default_rng(seed))[0] for seed in range(4)]
     assert any(np.abs(results[0] - other).max() > 0 for other in results[1:])
-
-
-@given(sigma=st.floats(0.1, 8), ratio=st.floats(0.2, 1), angle=st.floats(0, math.pi))
-def test_kernels_sum_to_one(sigma: float, ratio: float, angle: float):
-    assert gaussian_kernel(21, sigma, sigma * ratio, angle).sum() == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize("angle", [0, 0.4, math.pi / 2])
@@ -180,9 +175,9 @@ def test_sometimes_degrades_its_share(probability: float):
         (lambda: GaussianBlur(6, [1, 2], 0.5), "kernel_size must be odd"),
         (lambda: GaussianBlur(7, [2, 1], 0.5), r"sigma must be \[low, high\]"),
         (lambda: GaussianBlur(7, [1, 2], 1.5), r"isotropic_probability must be in \[0, 1\]"),
-        (lambda: Downscale([0.5, 2], SHARES), "scale must be"),
+        (lambda: Downscale([0.05, 2], SHARES), "scale must be"),
         (lambda: Downscale([1, 2], {"area": 0.5}), "sum to 1"),
-        (lambda: Downscale([1, 2], {"nearest": 1}), "interpolation must be one of area, bilinear, bicubic"),
+        (lambda: Downscale([1, 2], {"nearest": 1}), "probabilities must be of area, bilinear, bicubic"),
         (lambda: ResizeBack("lanczos"), "interpolation must be one of"),
         (lambda: GaussianNoise([-1, 2], 0, 0), "sigma must be"),
         (lambda: JPEG([0, 50]), "quality must be"),

@@ -7,14 +7,21 @@ import numpy as np
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
+from dvface.data.pairing import Degradation, Pairs
 from dvface.data.pairs import VideoPair
 from dvface.data.shards import read_manifest, shard_paths
-from dvface.data.stream import ClipStream, Degradation, Pair, check_dealing, collate, to_tensor
+from dvface.data.stream import ClipStream, Pair, check_dealing, collate, to_tensor
 from dvface.errors import UserError
 
 
 class Source(Protocol):
-    """Where clips come from."""
+    """Where clips come from.
+
+    Attributes:
+        pairs: how a training pair is made of a stored clip.
+    """
+
+    pairs: Pairs
 
     def prepare(self) -> Path:
         """Make the training shards if they are not there yet; returns their folder."""
@@ -131,6 +138,7 @@ class ClipDataModule(LightningDataModule):
         stream = ClipStream(
             shards=shard_paths(self.source.prepare()),
             degradation=self.degradation,
+            pairs=self.source.pairs,
             frames=self.frames,
             crop=self.crop,
             context=self.context,

@@ -4,8 +4,9 @@ import json
 from fractions import Fraction
 from pathlib import Path
 
+from dvface.data.pairing import FreshCrops, Pairs
 from dvface.data.pairs import VideoPair
-from dvface.data.shards import CLEAN, DEGRADED, META, read_samples, shard_paths
+from dvface.data.shards import CLEAN, DEGRADED, META, read_manifest, read_samples, shard_paths
 from dvface.errors import UserError
 from dvface.video.decode import PyAVReader
 
@@ -16,19 +17,22 @@ class ShardFolders:
     Args:
         train: folder with a manifest and shards, see `dvface.data.shards`.
         held_out: the same, every clip with ``degraded.mp4``.
+        pairs: how a training pair is made of a stored clip; None degrades fresh crops in every epoch.
     """
 
-    def __init__(self, train: str, held_out: str) -> None:
+    def __init__(self, train: str, held_out: str, pairs: Pairs | None = None) -> None:
         self.train = Path(train)
         self.held_out_folder = Path(held_out)
+        self.pairs: Pairs = pairs or FreshCrops()
 
     def prepare(self) -> Path:
         """The training folder; both folders are checked.
 
         Raises:
-            UserError: the folder has no manifest, no clip, or a shard is missing.
+            UserError: the folder has no manifest, no clip, or a shard is missing, or a clip does not suit ``pairs``.
         """
         shard_paths(self.train)
+        self.pairs.check(read_manifest(self.train))
         shard_paths(self.held_out_folder)
         return self.train
 

@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from dvface.data.pairing import Degradation, FreshCrops
 from dvface.data.pairs import VideoPair
 from dvface.data.shards import CLEAN, DEGRADED, MANIFEST, Clip, read_samples, shard_paths, write_shards
-from dvface.data.stream import Degradation
 from dvface.errors import UserError
 from dvface.seeding import derive_generator
 from dvface.video.decode import PyAVReader
@@ -87,6 +87,8 @@ class EmbeddedFootage:
         camera_moves: clips made from the portrait.
         clips_per_shard: so few that there are several shards to shuffle and deal out.
     """
+
+    pairs = FreshCrops()
 
     def __init__(
         self,

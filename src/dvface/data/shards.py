@@ -1,13 +1,15 @@
 """WebDataset shards of clips: written whole, listed in a manifest, verified against it.
 
 A sample is ``KEY.clean.mp4`` (lossless H.264), ``KEY.meta.json`` and, where a degraded side is stored,
-``KEY.degraded.mp4``. ``manifest.jsonl`` has one line a clip.
+``KEY.degraded.mp4``. ``manifest.jsonl`` has one line a clip. A data set of videos, as `dvface degrade` writes it too,
+has a manifest of the same kind that names two files a clip.
 """
 
 import hashlib
+import io
 import json
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -17,12 +19,20 @@ import numpy as np
 
 from dvface.errors import UserError
 from dvface.files import sha256, whole_file, write_text
-from dvface.video.write import LOSSLESS, encode
+from dvface.video.write import LOSSLESS, Encoding, encode
 
 MANIFEST = "manifest.jsonl"
 CLEAN = "clean.mp4"
 DEGRADED = "degraded.mp4"
 META = "meta.json"
+LISTED = ("first_frame", "psnr", "record")
+"""What the manifest repeats of a clip's meta, where it is there."""
+
+SETTINGS = "degrade.json"
+REJECTED = "rejected.jsonl"
+PREVIEW = "preview.png"
+BESIDE = (MANIFEST, SETTINGS, REJECTED, PREVIEW)
+"""Files of a data set that the manifest does not list."""
 
 
 @dataclass(frozen=True)
@@ -51,29 +61,12 @@ def write_shards(folder: str | Path, clips: Iterable[Clip], clips_per_shard: int
         UserError: there is no clip at all.
     """
     folder = Path(folder)
-    lines: list[str] = []
+    entries: list[dict[str, Any]] = []
     for number, group in enumerate(_chunks(clips, clips_per_shard)):
-        name = f"shard-{number:05d}.tar"
-        digests = _write_shard(folder / name, group)
-        shard_digest = sha256(folder / name)
-        for clip, digest in zip(group, digests, strict=True):
-            frames, height, width, _ = clip.clean.shape
-            entry = {
-                "key": clip.key,
-                "shard": name,
-                "shard_sha256": shard_digest,
-                "clean_sha256": digest,
-                "frames": frames,
-                "height": height,
-                "width": width,
-                "rate": str(clip.rate),
-                "degraded_stored": clip.degraded is not None,
-                "source": clip.meta.get("source"),
-            }
-            lines.append(json.dumps(entry, ensure_ascii=False))
-    if not lines:
+        entries += write_shard(folder / f"shard-{number:05d}.tar", group, LOSSLESS)
+    if not entries:
         raise UserError(f"no clip to write into {folder}; check that the footage is long enough")
-    write_text(folder / MANIFEST, "\n".join(lines) + "\n")
+    write_manifest(folder, entries)
 
 
 def _chunks(clips: Iterable[Clip], size: int) -> Iterator[Sequence[Clip]]:
@@ -87,24 +80,62 @@ def _chunks(clips: Iterable[Clip], size: int) -> Iterator[Sequence[Clip]]:
         yield group
 
 
-def _write_shard(path: Path, clips: Sequence[Clip]) -> list[str]:
-    """Write one tar under its final name only when whole; returns the SHA-256 of each clean side."""
-    import webdataset
+def write_shard(path: Path, clips: Iterable[Clip], encoding: Encoding) -> list[dict[str, Any]]:
+    """Write one tar under its final name only when whole; returns the manifest's entries of its clips.
 
-    digests = []
-    with whole_file(path) as temporary, webdataset.TarWriter(str(temporary), mtime=0) as tar:
+    Args:
+        path: the tar file.
+        clips: taken one at a time.
+        encoding: of both sides: `LOSSLESS` or `EXACT`.
+    """
+    entries = []
+    # WebDataset's own writer would do, and would load PyTorch into every worker of `dvface degrade`.
+    with whole_file(path) as temporary, tarfile.open(temporary, "w") as tar:
         for clip in clips:
-            clean = encode(clip.clean, clip.rate, **LOSSLESS)
-            digests.append(hashlib.sha256(clean).hexdigest())
-            sample: dict[str, Any] = {
-                "__key__": clip.key,
-                CLEAN: clean,
-                META: json.dumps({**clip.meta, "rate": str(clip.rate)}).encode(),
-            }
-            if clip.degraded is not None:
-                sample[DEGRADED] = encode(clip.degraded, clip.rate, **LOSSLESS)
-            tar.write(sample)
-    return digests
+            sides = encoded_sides(clip, encoding)
+            meta = json.dumps({**clip.meta, "rate": str(clip.rate)}).encode()
+            for part, data in {**sides, META: meta}.items():
+                member = tarfile.TarInfo(f"{clip.key}.{part}")  # with a time of 0: the same bytes every time
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+            entries.append(manifest_entry(clip, {"shard": path.name}, sides))
+    digest = sha256(path)
+    return [{**entry, "shard_sha256": digest} for entry in entries]
+
+
+def encoded_sides(clip: Clip, encoding: Encoding) -> dict[str, bytes]:
+    """The clip's clean and, where there is one, degraded side as mp4."""
+    sides = {CLEAN: clip.clean, DEGRADED: clip.degraded}
+    return {part: encode(frames, clip.rate, **encoding) for part, frames in sides.items() if frames is not None}
+
+
+def manifest_entry(clip: Clip, places: Mapping[str, str], sides: Mapping[str, bytes]) -> dict[str, Any]:
+    """What the manifest says of a clip.
+
+    Args:
+        clip: the clip; of its meta, what `LISTED` names is repeated.
+        places: where the files lie.
+        sides: the encoded sides, of which the SHA-256 is kept.
+    """
+    frames, height, width, _ = clip.clean.shape
+    return {
+        "key": clip.key,
+        **places,
+        **{f"{part.split('.')[0]}_sha256": hashlib.sha256(data).hexdigest() for part, data in sides.items()},
+        "frames": frames,
+        "height": height,
+        "width": width,
+        "rate": str(clip.rate),
+        "degraded_stored": clip.degraded is not None,
+        "source": clip.meta.get("source"),
+        **{name: clip.meta[name] for name in LISTED if name in clip.meta},
+    }
+
+
+def write_manifest(folder: Path, entries: Iterable[Mapping[str, Any]]) -> None:
+    """Write the manifest; it says that the data set is complete, so it must be written last."""
+    lines = [json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n" for entry in entries]
+    write_text(folder / MANIFEST, "".join(lines))
 
 
 def read_manifest(folder: str | Path) -> list[dict[str, Any]]:
@@ -129,10 +160,15 @@ def shard_paths(folder: str | Path) -> list[Path]:
     """The shards that the manifest names, in order.
 
     Raises:
-        UserError: see `read_manifest`; or a shard is missing.
+        UserError: see `read_manifest`; or a shard is missing, or the data set is one of videos.
     """
     folder = Path(folder)
-    paths = [folder / name for name in dict.fromkeys(entry["shard"] for entry in read_manifest(folder))]
+    entries = read_manifest(folder)
+    if not all("shard" in entry for entry in entries):
+        raise UserError(
+            f"{folder} is a data set of videos and shards are asked; make them with dvface degrade format=shards"
+        )
+    paths = [folder / name for name in dict.fromkeys(entry["shard"] for entry in entries)]
     for path in paths:
         if not path.is_file():
             raise UserError(f"{path} is listed in the manifest and missing; prepare the data set again")
@@ -140,9 +176,16 @@ def shard_paths(folder: str | Path) -> list[Path]:
 
 
 def verify(folder: str | Path) -> list[str]:
-    """What is wrong with a data set, one sentence a fault: missing or changed shards. Empty when all is well."""
+    """What is wrong with a data set of shards or videos, one sentence a fault; empty when all is well.
+
+    Files that are missing, changed, or not in the manifest at all are faults.
+    """
     folder = Path(folder)
-    expected = {entry["shard"]: entry["shard_sha256"] for entry in read_manifest(folder)}
+    expected: dict[str, str] = {}
+    for entry in read_manifest(folder):
+        for place in ("shard", "clean", "degraded"):
+            if place in entry:
+                expected[entry[place]] = entry[f"{place}_sha256"]
     faults = []
     for name, digest in expected.items():
         path = folder / name
@@ -150,7 +193,8 @@ def verify(folder: str | Path) -> list[str]:
             faults.append(f"{name} is missing")
         elif sha256(path) != digest:
             faults.append(f"{name} differs from what the manifest says was written")
-    return faults
+    found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return faults + [f"{name} is not in the manifest" for name in found if name not in {*expected, *BESIDE}]
 
 
 def read_samples(shards: Iterable[Path]) -> Iterator[dict[str, Any]]:

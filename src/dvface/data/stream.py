@@ -1,9 +1,9 @@
 """An endless stream of training pairs whose order is a pure function of (seed, epoch, rank, worker)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,22 +11,10 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from dvface.contracts import ClipBatch
-from dvface.data.shards import CLEAN, read_samples
+from dvface.data.pairing import Degradation, Pairs, Window
+from dvface.data.shards import read_samples
 from dvface.errors import UserError
 from dvface.seeding import derive_generator
-from dvface.video.decode import open_clip
-
-
-class Degradation(Protocol):
-    """A recipe: (T, H, W, 3) float32 in [0, 1] to its degraded twin and the record that replays it."""
-
-    def __call__(self, clip: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, dict[str, Any]]:
-        """The degraded clip and its record."""
-        ...
-
-    def describe(self) -> str:
-        """One sentence with every number; two recipes that say the same do the same."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -68,7 +56,7 @@ def check_dealing(shards: int, world_size: int, workers: int) -> None:
 
 
 class ClipStream(IterableDataset[Pair]):
-    """Clips from shards, cropped in time and space, flipped and degraded on the fly, for ever.
+    """Pairs from the clips in shards, cropped in time and space and flipped, for ever.
 
     Each epoch shuffles the full list of shards by (seed, epoch), deals them out to ranks and workers, and
     passes each worker's samples through a shuffle buffer. What happens to a sample is a pure function of
@@ -78,6 +66,7 @@ class ClipStream(IterableDataset[Pair]):
     Args:
         shards: all shards of the data set.
         degradation: the recipe.
+        pairs: how a pair is made of a stored clip.
         frames: T of the pairs.
         crop: height and width of the pairs in pixels.
         context: pixels around the crop that are degraded with it and then cut away, since codecs and filters
@@ -98,6 +87,7 @@ class ClipStream(IterableDataset[Pair]):
         self,
         shards: Sequence[Path],
         degradation: Degradation,
+        pairs: Pairs,
         frames: int,
         crop: int,
         context: int,
@@ -113,9 +103,8 @@ class ClipStream(IterableDataset[Pair]):
         check_dealing(len(shards), world_size, workers)
         self.shards = tuple(sorted(shards))
         self.degradation = degradation
-        self.frames = frames
-        self.crop = crop
-        self.context = context
+        self.pairs = pairs
+        self.window = Window(frames, crop, context)
         self.batch_size = batch_size
         self.buffer = buffer
         self.seed = seed
@@ -134,7 +123,7 @@ class ClipStream(IterableDataset[Pair]):
         seen = len(range(worker, self.skip_batches, self.workers)) * self.batch_size
         for position, (epoch, sample) in enumerate(self._samples(worker)):
             if position >= seen:
-                yield self.pair(sample["__key__"], sample[CLEAN], epoch)
+                yield self.pair(sample, epoch)
 
     def _samples(self, worker: int) -> Iterator[tuple[int, dict[str, Any]]]:
         """Undecoded samples of one logical worker, epoch after epoch, through the shuffle buffer."""
@@ -157,43 +146,26 @@ class ClipStream(IterableDataset[Pair]):
                 raise UserError(f"no clip in {names}; write the data set again")
             epoch += 1
 
-    def pair(self, key: str, encoded: bytes, epoch: int) -> Pair:
-        """Rebuild the pair that sample ``key`` gives in ``epoch``.
+    def pair(self, sample: Mapping[str, Any], epoch: int) -> Pair:
+        """Rebuild the pair that ``sample`` gives in ``epoch``.
 
         Args:
-            key: the sample's key.
-            encoded: its ``clean.mp4``.
+            sample: its ``__key__`` and encoded parts.
             epoch: counted from 0.
 
         Raises:
             UserError: the clip is damaged, or shorter or smaller than what ``frames`` and ``crop`` ask.
         """
+        key = sample["__key__"]
         rng = derive_generator(self.seed, "sample", epoch, key)
         try:
-            reader = open_clip(encoded)
-            start = int(rng.integers(max(1, len(reader) - self.frames + 1)))
-            clip = reader.read(start, self.frames)
+            clean, degraded = self.pairs(sample, self.degradation, self.window, rng)
+        except UserError as error:
+            raise UserError(f"clip {key} cannot be used: {error}") from error
         except ValueError as error:
             raise UserError(
                 f"clip {key} cannot be used: {error}; lower the stage's frames or prepare it again"
             ) from error
-        height, width = clip.shape[1:3]
-        if min(height, width) < self.crop:
-            raise UserError(f"clip {key} is {width}×{height}, a crop of {self.crop} is asked; lower the crop")
-        top = int(rng.integers(height - self.crop + 1))
-        left = int(rng.integers(width - self.crop + 1))
-        around = (
-            slice(max(0, top - self.context), top + self.crop + self.context),
-            slice(max(0, left - self.context), left + self.crop + self.context),
-        )
-        clip = clip[:, *around]
-        inside = (
-            slice(None),
-            *(slice(at := edge - part.start, at + self.crop) for edge, part in zip((top, left), around, strict=True)),
-        )
-        clean = np.ascontiguousarray(clip).astype(np.float32) / 255
-        degraded, _ = self.degradation(clean, rng)
-        clean, degraded = clean[inside], degraded[inside]
         if rng.random() < 0.5:
             clean, degraded = clean[:, :, ::-1], degraded[:, :, ::-1]
         if rng.random() < 0.5:

@@ -4,27 +4,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 
-from dvface.degradation.operator import Clip, Parameters, checked_probability, checked_range, span
-
-
-def gaussian_kernel(size: int, sigma_x: float, sigma_y: float, angle: float) -> np.ndarray:
-    """A Gaussian turned by ``angle``: (size, size) float32 that sums to one.
-
-    Args:
-        size: odd number of pixels; the Gaussian is cut off there.
-        sigma_x: standard deviation along the first axis, pixels.
-        sigma_y: standard deviation along the second axis, pixels.
-        angle: radians from the image's x axis towards its y axis.
-    """
-    offsets = np.arange(size) - size // 2
-    x, y = np.meshgrid(offsets, offsets)
-    along = x * math.cos(angle) + y * math.sin(angle)
-    across = y * math.cos(angle) - x * math.sin(angle)
-    kernel = np.exp(-0.5 * ((along / sigma_x) ** 2 + (across / sigma_y) ** 2))
-    return (kernel / kernel.sum()).astype(np.float32)
+from dvface.degradation.convolve import convolve
+from dvface.degradation.kernels import gaussian_kernel
+from dvface.degradation.operator import Clip, Parameters, checked_probability, checked_range, percent, span
 
 
 class GaussianBlur:
@@ -52,16 +36,28 @@ class GaussianBlur:
             angle = rng.uniform(0, math.pi)
         return {"kernel_size": self.kernel_size, "sigma_x": sigma_x, "sigma_y": sigma_y, "angle": angle}
 
+    def redraw(self, rng: np.random.Generator, parameters: Mapping[str, Any]) -> Parameters:
+        """Other axes and, for a stretched kernel, another angle; a round kernel stays round."""
+        return draw_axes(rng, self.sigma, stretched=parameters["sigma_x"] != parameters["sigma_y"])
+
     def apply(self, clip: Clip, parameters: Mapping[str, Any]) -> Clip:
         """The blurred clip; borders are mirrored."""
         kernel = gaussian_kernel(
             parameters["kernel_size"], parameters["sigma_x"], parameters["sigma_y"], parameters["angle"]
         )
-        blurred = np.empty_like(clip)
-        for source, target in zip(clip, blurred, strict=True):
-            cv2.filter2D(source, -1, kernel, dst=target, borderType=cv2.BORDER_REFLECT_101)
-        return blurred
+        return convolve(clip, kernel)
 
     def describe(self) -> str:
         """A few words with the numbers."""
-        return f"Gaussian blur of σ {span(self.sigma)} px ({self.isotropic_probability:.0%} of them round)"
+        return (
+            f"Gaussian blur of σ {span(self.sigma)} px cut off at {self.kernel_size} px "
+            f"({percent(self.isotropic_probability)} of them round)"
+        )
+
+
+def draw_axes(rng: np.random.Generator, sigma: tuple[float, float], stretched: bool) -> dict[str, float]:
+    """``sigma_x``, ``sigma_y`` (pixels) and ``angle`` (radians) of a round or a stretched kernel."""
+    sigma_x = rng.uniform(*sigma)
+    if not stretched:
+        return {"sigma_x": sigma_x, "sigma_y": sigma_x, "angle": 0.0}
+    return {"sigma_x": sigma_x, "sigma_y": rng.uniform(*sigma), "angle": rng.uniform(0, math.pi)}

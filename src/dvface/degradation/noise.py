@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dvface.degradation.operator import Clip, Parameters, checked_probability, checked_range, draw_seed, span
+from dvface.degradation.operator import Clip, Parameters, checked_probability, checked_range, draw_seed, percent, span
 
 
 class GaussianNoise:
@@ -31,17 +31,22 @@ class GaussianNoise:
             "seed": draw_seed(rng),
         }
 
+    def redraw(self, rng: np.random.Generator, parameters: Mapping[str, Any]) -> Parameters:
+        """Another strength."""
+        return {"sigma": rng.uniform(*self.sigma)}
+
     def apply(self, clip: Clip, parameters: Mapping[str, Any]) -> Clip:
         """The noisy clip, not clipped to [0, 1]."""
         frames, height, width, channels = clip.shape
         size = (1 if parameters["static"] else frames, height, width, 1 if parameters["grey"] else channels)
         noise = np.random.default_rng(parameters["seed"]).standard_normal(size, dtype=np.float32)
         noise *= np.float32(parameters["sigma"] / 255)
-        return clip + noise
+        # A noise of the clip's own size becomes the result: one array less to fill.
+        return np.add(clip, noise, out=noise if noise.shape == clip.shape else None)
 
     def describe(self) -> str:
         """A few words with the numbers."""
         return (
             f"Gaussian noise of σ {span(self.sigma)}/255 "
-            f"({self.grey_probability:.0%} grey, {self.static_probability:.0%} the same in all frames)"
+            f"({percent(self.grey_probability)} grey, {percent(self.static_probability)} the same in all frames)"
         )

@@ -1,6 +1,6 @@
 """What an operator is, and the one that skips another at random."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -53,7 +53,7 @@ class Sometimes:
 
     def describe(self) -> str:
         """The operator's words and its share."""
-        return f"{self.operator.describe()} ({self.probability:.0%} of clips)"
+        return f"{self.operator.describe()} ({percent(self.probability)} of clips)"
 
 
 def checked_range(name: str, values: Sequence[float], lowest: float, highest: float) -> tuple[float, float]:
@@ -68,6 +68,32 @@ def checked_probability(name: str, value: float) -> float:
     if not 0 <= value <= 1:
         raise ValueError(f"{name} must be in [0, 1], got {value}")
     return float(value)
+
+
+def checked_probabilities(name: str, values: Mapping[str, float], allowed: Iterable[str]) -> dict[str, float]:
+    """``values`` as a dict, or a ValueError unless its keys are among ``allowed`` and it sums to one (within 0.001)."""
+    for key in values:
+        if key not in allowed:
+            raise ValueError(f"{name} must be of {', '.join(allowed)}, got {key!r}")
+    if not values or min(values.values()) < 0 or abs(sum(values.values()) - 1) > 1e-3:
+        raise ValueError(f"{name} must be at least 0 and sum to 1, got {dict(values)}")
+    return dict(values)
+
+
+def draw_name(rng: np.random.Generator, probabilities: Mapping[str, float]) -> str:
+    """One of the keys, drawn with its probability."""
+    weights = np.array(list(probabilities.values()))
+    return str(rng.choice(list(probabilities), p=weights / weights.sum()))
+
+
+def percent(share: float) -> str:
+    """A share for a person: ``40%``, ``2.7%``."""
+    return f"{100 * share:.3g}%"
+
+
+def shares(probabilities: Mapping[str, float]) -> str:
+    """Probabilities for a person: ``area 20%, bilinear 80%``."""
+    return ", ".join(f"{name} {percent(share)}" for name, share in probabilities.items())
 
 
 def span(values: tuple[float, float]) -> str:

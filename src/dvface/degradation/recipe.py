@@ -43,12 +43,13 @@ class Recipe:
 
         Raises:
             UserError: the record is of another recipe, names an operator that this recipe lacks or lacks a
-                parameter, or was made with another version of the H.264 encoder.
+                parameter, or was made with another version of the video encoder.
         """
         if record["recipe"] != self.name:
             raise UserError(
                 f"the record is of recipe '{record['recipe']}', not of '{self.name}'; replay it with its own"
             )
+        result = clip
         for step in record["steps"]:
             key = step["operator"]
             if key not in self.operators:
@@ -57,12 +58,13 @@ class Recipe:
                     f"{nearest(key, self.operators)}; replay it with the recipe that made it"
                 )
             try:
-                clip = self.operators[key].apply(clip, step["parameters"])
+                result = self.operators[key].apply(result, step["parameters"])
             except KeyError as error:
                 raise UserError(
                     f"the record's operator '{key}' has no parameter {error}; replay it with its own recipe"
                 ) from error
-        return np.clip(clip, 0, 1)
+        # In place, except in the caller's own clip, which a recipe of few steps may have handed through.
+        return np.clip(result, 0, 1, out=None if np.may_share_memory(result, clip) else result)
 
     def describe(self) -> str:
         """One sentence that says what the recipe does, with its numbers."""

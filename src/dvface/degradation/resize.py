@@ -6,7 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from dvface.degradation.operator import Clip, Parameters, checked_range, span
+from dvface.degradation.operator import Clip, Parameters, checked_probabilities, checked_range, draw_name, shares, span
 
 INTERPOLATIONS = {"area": cv2.INTER_AREA, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
 
@@ -19,35 +19,21 @@ def resize(clip: Clip, height: int, width: int, interpolation: str) -> Clip:
     return resized
 
 
-def _check_interpolation(name: str) -> None:
-    if name not in INTERPOLATIONS:
-        raise ValueError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, got {name!r}")
-
-
 class Downscale:
     """Shrinks the clip; `ResizeBack` restores its size.
 
     Args:
-        scale: range of the divisor of height and width, at least 1.
+        scale: range of the divisor of height and width; below 1 it enlarges.
         probabilities: of each interpolation (``area``, ``bilinear``, ``bicubic``); they sum to one.
     """
 
     def __init__(self, scale: Sequence[float], probabilities: Mapping[str, float]) -> None:
-        self.scale = checked_range("scale", scale, 1, 1000)
-        for interpolation in probabilities:
-            _check_interpolation(interpolation)
-        if min(probabilities.values()) < 0 or abs(sum(probabilities.values()) - 1) > 1e-6:
-            raise ValueError(f"probabilities must be at least 0 and sum to 1, got {dict(probabilities)}")
-        self.probabilities = dict(probabilities)
+        self.scale = checked_range("scale", scale, 0.1, 1000)
+        self.probabilities = checked_probabilities("probabilities", probabilities, INTERPOLATIONS)
 
     def draw(self, rng: np.random.Generator, shape: Sequence[int]) -> Parameters:
         """The divisor and the interpolation."""
-        scale = rng.uniform(*self.scale)
-        weights = np.array(list(self.probabilities.values()))
-        return {
-            "scale": scale,
-            "interpolation": str(rng.choice(list(self.probabilities), p=weights / weights.sum())),
-        }
+        return {"scale": rng.uniform(*self.scale), "interpolation": draw_name(rng, self.probabilities)}
 
     def apply(self, clip: Clip, parameters: Mapping[str, Any]) -> Clip:
         """The smaller clip, at least one pixel each way."""
@@ -56,8 +42,7 @@ class Downscale:
 
     def describe(self) -> str:
         """A few words with the numbers."""
-        shares = ", ".join(f"{name} {share:.0%}" for name, share in self.probabilities.items())
-        return f"shrinking by {span(self.scale)} ({shares})"
+        return f"shrinking by {span(self.scale)} ({shares(self.probabilities)})"
 
 
 class ResizeBack:
@@ -68,7 +53,8 @@ class ResizeBack:
     """
 
     def __init__(self, interpolation: str) -> None:
-        _check_interpolation(interpolation)
+        if interpolation not in INTERPOLATIONS:
+            raise ValueError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, got {interpolation!r}")
         self.interpolation = interpolation
 
     def draw(self, rng: np.random.Generator, shape: Sequence[int]) -> Parameters:

@@ -12,9 +12,8 @@ from dvface.evaluation.measure import Measured, measure, metric_factories
 from dvface.files import write_json, write_text
 from dvface.report.progress import Progress
 from dvface.report.tables import Column, Table
-from dvface.video.read import FRAME_SUFFIXES, read_video
-
-VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".ts")
+from dvface.video.find import is_frame_folder, is_video_file
+from dvface.video.read import read_video
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def matched(restored: Path, reference: Path) -> Matched:
 
 def _is_one_video(path: Path) -> bool:
     """A file, or a folder of frames."""
-    return path.is_file() or any(file.suffix.lower() in FRAME_SUFFIXES for file in path.iterdir())
+    return path.is_file() or is_frame_folder(path)
 
 
 def _videos(path: Path) -> dict[str, Path]:
@@ -61,7 +60,7 @@ def _videos(path: Path) -> dict[str, Path]:
         return {path.stem: path}
     found: dict[str, Path] = {}
     for file in sorted(path.iterdir()):
-        if not (file.is_dir() or file.suffix.lower() in VIDEO_SUFFIXES):
+        if not (file.is_dir() or is_video_file(file)):
             continue
         if file.stem in found:
             raise UserError(f"{found[file.stem]} and {file} have the same name; rename one")

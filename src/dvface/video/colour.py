@@ -33,8 +33,10 @@ class ColourConverter:
         return np.ascontiguousarray(np.rot90(converted.to_ndarray(), round(frame.rotation / 90)))
 
     def from_rgb(self, pixels: np.ndarray, pixel_format: str) -> av.VideoFrame:
-        """A frame of ``pixel_format`` in BT.709, limited range, from (H, W, 3) uint8 RGB."""
+        """A frame of ``pixel_format`` in BT.709, limited range, from (H, W, 3) uint8 RGB; ``rgb24`` is these pixels."""
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+        if pixel_format == "rgb24":
+            return frame
         return self._reformatter.reformat(
             frame,
             format=pixel_format,

@@ -1,8 +1,8 @@
 """Clips out of encoded videos in memory, as training reads them from shards.
 
 Both readers use FFmpeg's default colour conversion, so they give the same pixels (measured: equal, 0 of 255,
-on H.264 4:2:0 with B-frames and on `write.LOSSLESS`). On 4:2:0 that default darkens by about one level; on
-4:4:4, what lossless shards hold, it is exact to rounding.
+on H.264 4:2:0 with B-frames, on `write.LOSSLESS` and on `write.EXACT`). On 4:2:0 that default darkens by about one
+level; on 4:4:4 it is exact to rounding; on RGB, as `write.EXACT` stores, it is exact.
 """
 
 import io

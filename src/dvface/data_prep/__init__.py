@@ -1,0 +1,1 @@
+"""Paired data sets made of clean footage: what `dvface degrade` does."""
