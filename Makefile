@@ -15,7 +15,7 @@ seed ?= 0
 format ?= videos
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train restore evaluate degrade compare ui doctor test lint lock
+.PHONY: help setup train restore evaluate degrade compare ui bench doctor test lint lock
 
 help:  ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ ui: $(READY)  ## MLflow's page on this machine
 
 doctor: $(READY)  ## what this machine has and lacks
 	@$(BIN)/dvface doctor
+
+bench: $(READY)  ## our recipes against the same steps written plainly, in one run
+	@$(BIN)/dvface benchmark $(args)
 
 test: $(READY)  ## the whole suite
 	@$(BIN)/python -m pytest $(args)

@@ -306,7 +306,7 @@ class TestFusion:
         torch.testing.assert_close(fusion(tokens, given, GRID), expected)
 
     @settings(deadline=None, max_examples=20)
-    @given(every=st.integers(1, 6), blocks=st.integers(0, 9))
+    @given(every=st.integers(1, 6), blocks=st.integers(1, 9))
     def test_one_stands_before_every_so_many_blocks(self, every: int, blocks: int) -> None:
         fusions = Fusions(INJECTIONS["addition"], INJECTIONS["addition"], every, blocks)
         active = [number for number, fusion in enumerate(fusions) if any(True for _ in fusion.parameters())]

@@ -130,6 +130,14 @@ def verify(folder: Annotated[Path, typer.Argument(help="A folder of shards or vi
 
 
 @app.command()
+def benchmark(overrides: Overrides = None) -> None:
+    """Measure our recipes against the same steps written plainly: dvface benchmark [recipes=vfhq,dove] [clips=16]."""
+    from dvface.cli.commands import benchmark as work
+
+    work(overrides or [])
+
+
+@app.command()
 def doctor() -> None:
     """Say what this machine has and lacks; exit code 1 when dvface cannot work."""
     from dvface.cli.commands import doctor as work

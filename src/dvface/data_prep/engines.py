@@ -43,7 +43,13 @@ def local(function: Callable[[Item], Result], items: Sequence[Item], jobs: int) 
         max_nbytes=None,
         initializer=_leave_interrupts_to_the_parent,
     )
-    yield from parallel(delayed(function)(item) for item in items)
+    # The call starts the workers, which inherit this: the initializer comes too late for one that is still importing.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        results = parallel(delayed(function)(item) for item in items)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    yield from results
 
 
 def _leave_interrupts_to_the_parent() -> None:
