@@ -309,7 +309,8 @@ def test_the_preview_shows_the_clean_frame_and_eight_draws(clean: Path, tmp_path
         for row in range(3)
         for column in range(3)
     ]
-    shown = next(panels[0][::scale, ::scale] for scale in (4, 3, 2, 1) if side % scale == 0 and side // scale <= 72)
+    scale = next(n for n in (1, 2, 3, 4) if side % n == 0 and max(1, 256 * n // side) == n)
+    shown = panels[0][::scale, ::scale]
     frame = read_video(clean / "a clip.mp4")[4]
     windows = np.lib.stride_tricks.sliding_window_view(frame, (*shown.shape[:2], 3))
     assert (windows[:, :, 0] == shown).all(axis=(2, 3, 4)).any(), "a square of the clean frame"
