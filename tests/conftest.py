@@ -17,7 +17,7 @@ from dvface.data.footage import CARPHONE, read_packaged
 from dvface.data.shards import Clip, write_shards
 from dvface.models.restorer import Restorer
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # two processes share the cores
 
 SMALLEST = [
     "size.token_dim=32",

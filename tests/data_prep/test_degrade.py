@@ -309,7 +309,7 @@ def test_the_preview_shows_the_clean_frame_and_eight_draws(clean: Path, tmp_path
         for row in range(3)
         for column in range(3)
     ]
-    scale = next(n for n in (1, 2, 3, 4) if side % n == 0 and max(1, 256 * n // side) == n)
+    scale = next(n for n in (1, 2, 3, 4) if side % n == 0 and side // n <= 72 and max(1, 256 * n // side) == n)
     shown = panels[0][::scale, ::scale]
     frame = read_video(clean / "a clip.mp4")[4]
     windows = np.lib.stride_tricks.sliding_window_view(frame, (*shown.shape[:2], 3))
