@@ -17,11 +17,8 @@ class Extractor(nn.Module, ABC):
         """(B, T or T', h, w, C) encoder features to (B, T', h, w, C), T' = ``latent_frames``."""
 
 
-class AttentionDifference(Extractor):
-    """Temporal features: attention over the frames at each position, then the difference to the frame before.
-
-    The paper's Figure 2(b), "TemporalAttn" and "FrameDiff". Attention carries no position in time, so a static
-    clip gives equal frames and its differences vanish; the first frame's difference is zero, as in BFVR-STC.
+class FrameAttention(Extractor):
+    """Attention over the frames at each position, without positions in time: equal frames stay equal.
 
     Args:
         dim: channels C.
@@ -33,13 +30,24 @@ class AttentionDifference(Extractor):
         self.norm = nn.LayerNorm(dim)
         self.attention = SelfAttention(dim, heads)
 
-    def forward(self, features: Tensor, latent_frames: int) -> Tensor:
-        """See the base class."""
+    def attended(self, features: Tensor) -> Tensor:
+        """(B, T, h, w, C) to the same shape."""
         batch, _, height, width, _ = features.shape
         sequences = rearrange(features, "b t h w c -> (b h w) t c")
-        attended = sequences + self.attention(self.norm(sequences))
-        frames = rearrange(attended, "(b h w) t c -> b t h w c", b=batch, h=height, w=width)
-        return movement(frames, latent_frames)
+        frames = sequences + self.attention(self.norm(sequences))
+        return rearrange(frames, "(b h w) t c -> b t h w c", b=batch, h=height, w=width)
+
+
+class AttentionDifference(FrameAttention):
+    """Temporal features: attention over the frames at each position, then the difference to the frame before.
+
+    The paper's Figure 2(b), "TemporalAttn" and "FrameDiff". Attention carries no position in time, so a static
+    clip gives equal frames and its differences vanish; the first frame's difference is zero, as in BFVR-STC.
+    """
+
+    def forward(self, features: Tensor, latent_frames: int) -> Tensor:
+        """See the base class."""
+        return movement(self.attended(features), latent_frames)
 
 
 class LocalEnhancement(Extractor):

@@ -5,8 +5,8 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dvface.models.priors.extractors import Extractor, movement, summed
-from dvface.models.priors.layers import SelfAttention, group_frames
+from dvface.models.priors.extractors import Extractor, FrameAttention, movement, summed
+from dvface.models.priors.layers import group_frames
 from dvface.models.zero import zero
 
 
@@ -18,28 +18,15 @@ class FrameDifference(Extractor):
         return movement(features, latent_frames)
 
 
-class TemporalAttention(Extractor):
+class TemporalAttention(FrameAttention):
     """Attention over the frames at each position, and then means over latent frames instead of differences.
 
     Unlike a difference it sees static content: a static clip gives equal frames, not zeros.
-
-    Args:
-        dim: channels C.
-        heads: attention heads.
     """
-
-    def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(dim)
-        self.attention = SelfAttention(dim, heads)
 
     def forward(self, features: Tensor, latent_frames: int) -> Tensor:
         """See the base class."""
-        batch, _, height, width, _ = features.shape
-        sequences = rearrange(features, "b t h w c -> (b h w) t c")
-        attended = sequences + self.attention(self.norm(sequences))
-        frames = rearrange(attended, "(b h w) t c -> b t h w c", b=batch, h=height, w=width)
-        return group_frames(frames, latent_frames)
+        return group_frames(self.attended(features), latent_frames)
 
 
 class TemporalConvolution(Extractor):
