@@ -1,0 +1,1 @@
+"""From raw footage to shards of aligned face clips."""
