@@ -13,9 +13,10 @@ checkpoint ?=
 recipe ?= vfhq
 seed ?= 0
 format ?= videos
+layout ?= folder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train restore evaluate degrade compare ui bench doctor test lint lock
+.PHONY: help setup train restore evaluate prepare degrade compare ui bench doctor test lint lock
 
 help:  ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +42,9 @@ restore: $(READY)  ## restore a video: make restore in=old.mp4 out=new.mp4 [chec
 evaluate: $(READY)  ## measure videos: make evaluate in=RESTORED reference=CLEAN out=FOLDER
 	@$(BIN)/dvface evaluate $(if $(in),restored='$(in)') $(if $(reference),reference='$(reference)') \
 	  $(if $(out),out='$(out)') $(args)
+
+prepare: $(READY)  ## raw footage to shards of face clips: make prepare in=FOLDER out=FOLDER [layout=folder] [args=…]
+	@$(BIN)/dvface prepare $(if $(in),input='$(in)') $(if $(out),output='$(out)') layout='$(layout)' $(args)
 
 degrade: $(READY)  ## paired data set: make degrade in=CLEAN out=FOLDER [recipe=vfhq] [seed=0] [format=shards] [args=…]
 	@$(BIN)/dvface degrade $(if $(in),input='$(in)') $(if $(out),output='$(out)') recipe='$(recipe)' seed='$(seed)' \

@@ -50,3 +50,8 @@ def sha256(path: str | Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def text_sha256(text: str) -> str:
+    """SHA-256 of a text in UTF-8; of file names that are no UTF-8 the bytes that they have."""
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()

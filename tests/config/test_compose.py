@@ -4,7 +4,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dvface.config.build import build
 from dvface.config.compose import difference, flatten, folder, groups, load, resolve
-from dvface.config.schema import check
+from dvface.config.schema import PrepareSettings, check, validated
 from dvface.errors import UserError
 
 EXPERIMENTS = groups()["exp"]
@@ -26,7 +26,19 @@ def test_every_experiment_composes_checks_and_builds(name: str) -> None:
     assert settings.exp == name
 
 
-@pytest.mark.parametrize(("group", "variant"), [(group, name) for group, names in groups().items() for name in names])
+OF_PREPARE = load("prepare").keys() & groups().keys()
+
+
+def variants(of_prepare: bool) -> list[tuple[str, str]]:
+    return [(group, name) for group, names in groups().items() if (group in OF_PREPARE) == of_prepare for name in names]
+
+
+@pytest.mark.parametrize(("group", "variant"), variants(of_prepare=True))
+def test_every_file_of_the_prepare_command_composes_into_a_valid_configuration(group: str, variant: str) -> None:
+    validated(PrepareSettings, resolve(filled(load("prepare", [f"{group}={variant}"]))))
+
+
+@pytest.mark.parametrize(("group", "variant"), variants(of_prepare=False))
 def test_every_file_under_conf_composes_into_a_valid_configuration(group: str, variant: str) -> None:
     # The VAE comes from where the transformer is.
     extra = ["pretrained/backbone=wan21"] if (group, variant) == ("pretrained/autoencoder", "wan21") else []

@@ -9,6 +9,7 @@ from dvface.config.schema import (
     CompareSettings,
     DegradeSettings,
     EvaluateSettings,
+    PrepareSettings,
     RestoreSettings,
     check,
     check_arguments,
@@ -76,6 +77,13 @@ def evaluate(overrides: Sequence[str]) -> None:
     for remark in remarks:
         print(f"left out: {remark}")
     print(f"wrote: {out / 'metrics.json'}")
+
+
+def prepare(overrides: Sequence[str]) -> None:
+    """`dvface prepare`: raw footage in, shards of aligned face clips out."""
+    from dvface.data_prep.prepare.prepare import prepare as work
+
+    work(validated(PrepareSettings, resolve(load("prepare", overrides))), lambda line: print(line, flush=True))
 
 
 def degrade(overrides: Sequence[str]) -> None:

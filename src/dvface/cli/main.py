@@ -58,6 +58,23 @@ def evaluate(overrides: Overrides = None) -> None:
 
 
 @app.command()
+def prepare(overrides: Overrides = None) -> None:
+    """Turn raw footage into shards of aligned face clips: dvface prepare input=FOLDER output=FOLDER [layout=folder].
+
+    Cuts, faces, tracks, smoothed landmarks, crops, quality filters, duplicates, a split in which no person and no
+    recording crosses; then train/, validation/ and test/ with shards and manifests, and report.html, which shows what
+    was kept and why the rest was not. A run that was interrupted goes on when the same command is given again.
+
+    layout=folder|frames|vfhq|hdtf|voxceleb2|celebvhq|rfv_lq says how the input lies; crop=aligned|centred, size=512,
+    clip_frames=17, filters=default|none|vfhq, filters.sharpness.least=40, ~filters.motion; detector=best takes the
+    best whose weights are at hand. jobs=4 works on four cores; engine=ray on a cluster, see dvface degrade --help.
+    """
+    from dvface.cli.commands import prepare as work
+
+    work(overrides or [])
+
+
+@app.command()
 def degrade(overrides: Overrides = None) -> None:
     """Make a paired data set: dvface degrade input=FOLDER output=FOLDER [recipe=vfhq] [seed=0] [format=videos|shards].
 
@@ -153,7 +170,7 @@ app.add_typer(config, name="config")
 @config.command()
 def show(
     overrides: Overrides = None,
-    command: Annotated[str, typer.Option(help="train, restore, evaluate, degrade or compare.")] = "train",
+    command: Annotated[str, typer.Option(help="train, restore, evaluate, prepare, degrade or compare.")] = "train",
 ) -> None:
     """Print a composed configuration: dvface config show [exp=NAME]."""
     from dvface.cli.commands import show_config

@@ -6,7 +6,17 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from dvface.config.build import TARGET, find_class, targets
 from dvface.config.compose import flatten
@@ -23,6 +33,16 @@ class Strict(BaseModel):
 
 PathText = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value)]
 """A path; a file that is called 2024 is a path too."""
+
+
+def _some_jobs(jobs: int) -> int:
+    if jobs < 1 and jobs != -1:
+        raise ValueError(f"{jobs}: give 1 or more, or -1 for one a core")
+    return jobs
+
+
+Jobs = Annotated[int, AfterValidator(_some_jobs)]
+"""Processes at once."""
 
 
 class RestoreSettings(Strict):
@@ -55,15 +75,66 @@ class DegradeSettings(Strict):
     format: Literal["videos", "shards"]
     clip_frames: Annotated[int, Field(ge=1)] | None
     clips_per_shard: int = Field(ge=1)
-    jobs: int
+    jobs: Jobs
     engine: Literal["local", "ray"]
     preview: bool
 
+
+class TrackingSettings(Strict):
+    """How faces are followed: arguments of `dvface.perception.tracks.Tracker`."""
+
+    most_step: float = Field(gt=0)
+    most_growth: float = Field(gt=1)
+    most_missed: int = Field(ge=0)
+    most_faces: int = Field(ge=1)
+
+
+class SplitSettings(Strict):
+    """How footage is divided into training, validation and test."""
+
+    by: Literal["source", "identity"]
+    validation: float = Field(ge=0, lt=1)
+    test: float = Field(ge=0, lt=1)
+    most_distance: float = Field(gt=0)
+
     @model_validator(mode="after")
-    def _jobs_are_some(self) -> "DegradeSettings":
-        if self.jobs < 1 and self.jobs != -1:
-            raise ValueError(f"jobs={self.jobs}: give 1 or more, or -1 for one a core")
+    def _something_is_left_to_train(self) -> "SplitSettings":
+        if self.validation + self.test >= 1:
+            raise ValueError(f"validation={self.validation} and test={self.test} leave nothing to train on; lower them")
         return self
+
+
+class PrepareSettings(Strict):
+    """`dvface prepare`, resolved."""
+
+    input: PathText
+    output: PathText
+    seed: int = Field(ge=0)
+    layout: Component
+    detector: Component
+    scenes: Component
+    crop: Component
+    identity: Component
+    filters: dict[str, Component]
+    tracking: TrackingSettings
+    split: SplitSettings
+    clip_frames: int = Field(ge=1)
+    size: int = Field(ge=16)
+    smoothing: float = Field(ge=0)
+    rate: Annotated[float, Field(gt=0)] | None
+    duplicates: Annotated[int, Field(ge=0, le=64)] | None
+    clips_per_shard: int = Field(ge=1)
+    time_limit: float = Field(gt=0)
+    jobs: Jobs
+    engine: Literal["local", "ray"]
+
+    @field_validator("clip_frames")
+    @classmethod
+    def _suits_autoencoders(cls, frames: int) -> int:
+        if frames % 4 != 1:
+            low = frames - (frames - 1) % 4
+            raise ValueError(f"{frames} is not 4k+1, as video autoencoders want it; give {max(1, low)} or {low + 4}")
+        return frames
 
 
 class CompareSettings(Strict):
@@ -222,7 +293,8 @@ def _sentence(error: ValidationError, tree: Mapping[str, Any]) -> str:
         return f"{path} has no value; give one: {path}=VALUE"
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":
-        return f"{path}.{message}" if path else message
+        joint = "." if isinstance(first["input"], Mapping) else "="
+        return f"{path}{joint}{message}" if path else message
     return f"{path}={first['input']!r}: {message[0].lower()}{message[1:]}"
 
 

@@ -88,19 +88,33 @@ def write_shard(path: Path, clips: Iterable[Clip], encoding: Encoding) -> list[d
         clips: taken one at a time.
         encoding: of both sides: `LOSSLESS` or `EXACT`.
     """
-    entries = []
-    # WebDataset's own writer would do, and would load PyTorch into every worker of `dvface degrade`.
-    with whole_file(path) as temporary, tarfile.open(temporary, "w") as tar:
+    entries: list[dict[str, Any]] = []
+
+    def members() -> Iterator[tuple[str, bytes]]:
         for clip in clips:
             sides = encoded_sides(clip, encoding)
             meta = json.dumps({**clip.meta, "rate": str(clip.rate)}).encode()
-            for part, data in {**sides, META: meta}.items():
-                member = tarfile.TarInfo(f"{clip.key}.{part}")  # with a time of 0: the same bytes every time
-                member.size = len(data)
-                tar.addfile(member, io.BytesIO(data))
+            yield from ((f"{clip.key}.{part}", data) for part, data in {**sides, META: meta}.items())
             entries.append(manifest_entry(clip, {"shard": path.name}, sides))
+
+    write_tar(path, members())
     digest = sha256(path)
     return [{**entry, "shard_sha256": digest} for entry in entries]
+
+
+def write_tar(path: Path, members: Iterable[tuple[str, bytes]]) -> None:
+    """Write files into a tar that appears under its final name only when whole; the same members, the same bytes.
+
+    Args:
+        path: the tar file.
+        members: name and content, taken one at a time.
+    """
+    # WebDataset's own writer would do, and would load PyTorch into every worker of `dvface degrade`.
+    with whole_file(path) as temporary, tarfile.open(temporary, "w") as tar:
+        for name, data in members:
+            member = tarfile.TarInfo(name)  # with a time of 0
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
 
 
 def encoded_sides(clip: Clip, encoding: Encoding) -> dict[str, bytes]:

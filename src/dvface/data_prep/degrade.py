@@ -44,7 +44,7 @@ def degrade(settings: DegradeSettings, say: Callable[[str], None]) -> None:
     """
     source, folder = Path(settings.input), Path(settings.output)
     footage = open_footage(source)
-    _check_apart(source, folder)
+    check_apart(source, folder)
     recipe: Degradation = build(settings.degradation)
     say(f"recipe {recipe.describe()}")
     if settings.preview:
@@ -97,7 +97,8 @@ def statement(settings: DegradeSettings, footage: Footage, recipe: Degradation) 
     }
 
 
-def _check_apart(source: Path, folder: Path) -> None:
+def check_apart(source: Path, folder: Path) -> None:
+    """Refuse an output folder within the input, or the other way about."""
     one, other = source.resolve(), folder.resolve()
     if one == other or one in other.parents or other in one.parents:
         raise UserError(f"output={folder} and input={source} lie within one another; give a folder elsewhere")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -15,37 +16,57 @@ from dvface.data_prep.work import PARTS
 from dvface.errors import UserError
 
 LOCK = ".lock"
-TEMPORARY_SUFFIXES = (".tar", ".mp4", ".json", ".jsonl", ".png")
+TEMPORARY_SUFFIXES = (".tar", ".zip", ".mp4", ".json", ".jsonl", ".png", ".html")
 SOFTWARE = "software"
 """What of the settings no longer matters once the data set is finished."""
 
 
-def check_same(folder: Path, settings: Mapping[str, Any]) -> None:
+@dataclass(frozen=True)
+class Kind:
+    """How a command marks the data sets that it makes.
+
+    Attributes:
+        settings: file that says what the data set is made of; written first.
+        last: file that says that the data set is complete; written last.
+    """
+
+    settings: str
+    last: str
+
+
+PAIRS = Kind(SETTINGS, MANIFEST)
+"""Of the degrade command."""
+
+
+def check_same(folder: Path, settings: Mapping[str, Any], kind: Kind = PAIRS) -> None:
     """Refuse a folder that holds anything but what these settings make.
 
     Args:
         folder: may not exist yet.
-        settings: content of ``degrade.json``.
+        settings: content of the kind's settings file.
+        kind: of the data set.
 
     Raises:
         UserError: what differs, and what to do.
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"output={folder} is a file; give a folder")
-    if not (folder / SETTINGS).is_file():
+    if not (folder / kind.settings).is_file():
         others = [path.name for path in _visible(folder) if path.name != PREVIEW]
         if others:
             raise UserError(f"output={folder} holds other files ({sorted(others)[0]}); give a new or empty folder")
         return
     try:
-        found = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        found = json.loads((folder / kind.settings).read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
-        raise UserError(f"{folder / SETTINGS} is damaged; give another output folder or delete this one") from error
+        raise UserError(
+            f"{folder / kind.settings} is damaged; give another output folder or delete this one"
+        ) from error
     before, now = flatten(found), flatten(dict(settings))
     changed = [
         key
         for key in dict.fromkeys([*before, *now])
-        if before.get(key) != now.get(key) and not (is_finished(folder) and key.startswith(SOFTWARE))
+        if before.get(key) != now.get(key) and not (is_finished(folder, kind) and key.startswith(SOFTWARE))
     ]
     if changed:
         # The recipe's name says enough, and the sentence that describes it says the same at length.
@@ -58,17 +79,17 @@ def check_same(folder: Path, settings: Mapping[str, Any]) -> None:
         )
 
 
-def is_finished(folder: Path) -> bool:
+def is_finished(folder: Path, kind: Kind = PAIRS) -> bool:
     """Whether the data set is complete."""
-    return (folder / MANIFEST).is_file() and (folder / SETTINGS).is_file()
+    return (folder / kind.last).is_file() and (folder / kind.settings).is_file()
 
 
-def clean_up(folder: Path) -> None:
+def clean_up(folder: Path, kind: Kind = PAIRS) -> None:
     """Remove half-written files, which a killed process leaves, and, once the data set is finished, its parts."""
     for path in folder.rglob(".*"):
         if path.is_file() and path.suffix in TEMPORARY_SUFFIXES:
             path.unlink(missing_ok=True)
-    if is_finished(folder) and (folder / PARTS).is_dir():
+    if is_finished(folder, kind) and (folder / PARTS).is_dir():
         rmtree(folder / PARTS)
 
 
