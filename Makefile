@@ -59,7 +59,7 @@ ui: $(READY)  ## MLflow's page on this machine
 doctor: $(READY)  ## what this machine has and lacks
 	@$(BIN)/dvface doctor
 
-bench: $(READY)  ## our recipes against the same steps written plainly, in one run
+bench: $(READY)  ## how fast recipes and preparation are, each against a rival in one run
 	@$(BIN)/dvface benchmark $(args)
 
 test: $(READY)  ## the whole suite

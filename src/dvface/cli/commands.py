@@ -271,43 +271,32 @@ def _whole_number(name: str, text: str) -> int:
 
 
 def benchmark(overrides: Sequence[str]) -> None:
-    """`dvface benchmark`: how fast our recipes are against the same steps written plainly."""
-    from dvface.benchmarks.degradation import measure_speed
-    from dvface.benchmarks.footage import talking_head
-    from dvface.config.build import build
-    from dvface.report.tables import Cell, Column, Table
+    """`dvface benchmark`: how fast recipes and `dvface prepare` are, each against a rival in the same run."""
+    from dvface.cli.benchmark import degradation_table, preparation_tables
 
-    own = _own_only(overrides, {"recipes": "vfhq,dove", "clips": "16", "frames": "17", "size": "512", "seed": "0"})
+    own = _own_only(
+        overrides,
+        {
+            "parts": "degradation,prepare",
+            "recipes": "vfhq,dove",
+            "clips": "16",
+            "frames": "17",
+            "size": "512",
+            "seed": "0",
+            "input": "",
+            "detector": "best",
+        },
+    )
     clips, frames, size = (_whole_number(name, own[name]) for name in ("clips", "frames", "size"))
-    recipes = [
-        build(resolve(load("train", [f"degradation={name}"]))["degradation"]) for name in own["recipes"].split(",")
-    ]
-    footage = talking_head(clips, frames, size)
-    rows: list[list[Cell]] = []
-    for recipe in recipes:
-        found = measure_speed(recipe, footage, int(own["seed"]))
-        rows.append(
-            [
-                found.recipe,
-                found.ours,
-                found.plain,
-                found.ours / found.plain,
-                found.ours_without_codecs / found.plain_without_codecs,
-                100 * found.codec_share,
-                found.difference,
-            ]
-        )
-    columns = [
-        Column("recipe"),
-        Column("ours frames/s", form=".1f"),
-        Column("plain frames/s", form=".1f"),
-        Column("ratio", form=".2f"),
-        Column("ratio without codecs", form=".2f"),
-        Column("codecs % of ours", form=".0f"),
-        Column("largest difference", form=".1e"),
-    ]
-    print(Table(columns, rows).text())
-    print(f"{clips} clips of {frames} frames at {size}×{size}, one core, processor time, the same draws for both")
+    for part in own["parts"].split(","):
+        match part:
+            case "degradation":
+                print(degradation_table(own["recipes"].split(","), clips, frames, size, int(own["seed"])))
+            case "prepare":
+                print(preparation_tables(own["input"], own["detector"]))
+            case _:
+                known = ("degradation", "prepare")
+                raise UserError(f"parts={part}: one of {', '.join(known)}{nearest(part, known)}")
 
 
 def verify(folder: Path) -> int:

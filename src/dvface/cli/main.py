@@ -148,7 +148,11 @@ def verify(folder: Annotated[Path, typer.Argument(help="A folder of shards or vi
 
 @app.command()
 def benchmark(overrides: Overrides = None) -> None:
-    """Measure our recipes against the same steps written plainly: dvface benchmark [recipes=vfhq,dove] [clips=16]."""
+    """Measure speed against a rival in the same run: dvface benchmark [parts=degradation,prepare].
+
+    degradation: our recipes against the same steps written plainly; recipes=vfhq,dove clips=16 frames=17 size=512.
+    prepare: raw footage to clips, step by step, against decoding alone; input=FOLDER detector=best.
+    """
     from dvface.cli.commands import benchmark as work
 
     work(overrides or [])

@@ -140,8 +140,10 @@ def _sentence(error: Exception, command: str, overrides: Sequence[str]) -> str:
     match = re.search(r"Could not (?:override|append to config)[^']*'([^']+)'", text)
     if match:
         key = match.group(1)
-        chosen = [text for text in overrides if text.partition("=")[0] in groups()]
+        # Another command's group is a key that this one does not know.
+        known = groups().keys() - {key}
+        chosen = [text for text in overrides if text.partition("=")[0] in known]
         keys = list(flatten(load(command, chosen)))  # of the variants that were chosen
         parents = {".".join(name.split(".")[:depth]) for name in keys for depth in range(1, name.count(".") + 1)}
-        return f"unknown key '{key}'{nearest(key, [*keys, *parents, *groups()])}"
+        return f"unknown key '{key}'{nearest(key, [*keys, *parents, *sorted(known)])}"
     return f"the configuration does not compose: {' '.join(text.split())}"

@@ -29,9 +29,10 @@ LISTED = ("first_frame", "psnr", "record")
 """What the manifest repeats of a clip's meta, where it is there."""
 
 SETTINGS = "degrade.json"
+TESTSET = "testset.json"
 REJECTED = "rejected.jsonl"
 PREVIEW = "preview.png"
-BESIDE = (MANIFEST, SETTINGS, REJECTED, PREVIEW)
+BESIDE = (MANIFEST, SETTINGS, TESTSET, REJECTED, PREVIEW)
 """Files of a data set that the manifest does not list."""
 
 
@@ -131,18 +132,39 @@ def manifest_entry(clip: Clip, places: Mapping[str, str], sides: Mapping[str, by
         places: where the files lie.
         sides: the encoded sides, of which the SHA-256 is kept.
     """
-    frames, height, width, _ = clip.clean.shape
+    return video_entry(clip.key, clip.clean.shape[:3], clip.rate, places, sides, clip.meta)
+
+
+def video_entry(
+    key: str,
+    shape: Sequence[int],
+    rate: Fraction,
+    places: Mapping[str, str],
+    sides: Mapping[str, bytes],
+    meta: Mapping[str, Any],
+) -> dict[str, Any]:
+    """`manifest_entry` of a clip that is not at hand as pixels, or has no clean side.
+
+    Args:
+        key: of the clip.
+        shape: frames, height and width.
+        rate: frames a second.
+        places: where the files lie.
+        sides: `CLEAN`, `DEGRADED` or both, encoded.
+        meta: see `Clip`.
+    """
+    frames, height, width = shape
     return {
-        "key": clip.key,
+        "key": key,
         **places,
         **{f"{part.split('.')[0]}_sha256": hashlib.sha256(data).hexdigest() for part, data in sides.items()},
         "frames": frames,
         "height": height,
         "width": width,
-        "rate": str(clip.rate),
-        "degraded_stored": clip.degraded is not None,
-        "source": clip.meta.get("source"),
-        **{name: clip.meta[name] for name in LISTED if name in clip.meta},
+        "rate": str(rate),
+        "degraded_stored": DEGRADED in sides,
+        "source": meta.get("source"),
+        **{name: meta[name] for name in LISTED if name in meta},
     }
 
 

@@ -2,8 +2,6 @@
 
 import hashlib
 import os
-import re
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,6 +14,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from dvface.data_prep.plan import CleanClip, Cutting, Plan, Rejection, clip_key, starts, too_short
+from dvface.data_prep.prepare.names import safe
 from dvface.errors import UserError
 from dvface.report.progress import Progress
 from dvface.video.find import is_frame, is_video_file
@@ -152,7 +151,7 @@ class VideoFootage:
     def excerpt(self, frames: int) -> np.ndarray:
         """See `Footage.excerpt`."""
         for video in self.videos:
-            fact = _facts(video)
+            fact = examine(video)
             if "reason" not in fact:
                 start = max(0, (fact["frames"] - frames) // 2)
                 return read_video(video.path, start, start + frames)
@@ -163,7 +162,7 @@ class VideoFootage:
         look = Parallel(n_jobs=LOOKING_AT_ONCE, backend="threading", return_as="generator")
         facts = {}
         with Progress("look", total=len(self.videos)) as bar:
-            for video, fact in zip(self.videos, look(delayed(_facts)(one) for one in self.videos), strict=True):
+            for video, fact in zip(self.videos, look(delayed(examine)(one) for one in self.videos), strict=True):
                 facts[video.key] = fact
                 bar.advance(note=video.name)
         return facts
@@ -203,7 +202,7 @@ def _relative(path: Path, base: Path) -> str:
 def _key(path: Path, base: Path) -> str:
     relative = Path(_relative(path, base))
     whole = relative.as_posix() if path.is_dir() else relative.with_suffix("").as_posix()
-    return re.sub(r"[^\w-]+", "_", unicodedata.normalize("NFC", whole))
+    return safe(whole)
 
 
 def _size(path: Path) -> str:
@@ -214,7 +213,7 @@ def _size(path: Path) -> str:
     return f"{len(sizes)} {sum(sizes)}"
 
 
-def _facts(video: Video) -> dict[str, Any]:
+def examine(video: Video) -> dict[str, Any]:
     """``frames``, ``height``, ``width`` and ``rate``, or ``reason``."""
     try:
         if video.path.is_dir():

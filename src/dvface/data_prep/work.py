@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,12 +86,12 @@ def read_part(folder: Path, unit: Unit) -> tuple[list[dict[str, Any]], list[Reje
     return [line for line in lines if "reason" not in line], rejections
 
 
-def psnr(degraded: np.ndarray, clean: np.ndarray) -> float:
+def psnr(degraded: Iterable[np.ndarray], clean: Iterable[np.ndarray]) -> float:
     """PSNR in dB, the mean over frames, to four decimals.
 
     Args:
-        degraded: (T, H, W, 3) uint8 RGB.
-        clean: the same shape.
+        degraded: T frames of (H, W, 3) uint8 RGB, taken one at a time.
+        clean: as many of the same shape.
     """
     values = []
     for one, other in zip(degraded, clean, strict=True):

@@ -5,20 +5,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dvface.perception.alignment import inverse, span, to_template
 from dvface.weights import PackagedFile, Weights
 
 _CARRIER = "face-recognition-models"
-_FOLDER = "face_recognition_models/models"
-LANDMARK_WEIGHTS = Weights(
-    name="dlib 5-point landmarks",
-    folder_names=("dlib/shape_predictor_5_face_landmarks.dat",),
-    packaged=PackagedFile(_CARRIER, f"{_FOLDER}/shape_predictor_5_face_landmarks.dat"),
-)
-IDENTITY_WEIGHTS = Weights(
-    name="dlib face identity",
-    folder_names=("dlib/dlib_face_recognition_resnet_model_v1.dat",),
-    packaged=PackagedFile(_CARRIER, f"{_FOLDER}/dlib_face_recognition_resnet_model_v1.dat"),
-)
+
+
+def dlib_weights(name: str, file_name: str) -> Weights:
+    """The declaration of a file that dlib's author published and ``face-recognition-models`` carries."""
+    carried = PackagedFile(_CARRIER, f"face_recognition_models/models/{file_name}")
+    return Weights(name=name, folder_names=(f"dlib/{file_name}",), packaged=carried)
+
+
+LANDMARK_WEIGHTS = dlib_weights("dlib 5-point landmarks", "shape_predictor_5_face_landmarks.dat")
+IDENTITY_WEIGHTS = dlib_weights("dlib face identity", "dlib_face_recognition_resnet_model_v1.dat")
 
 
 class Box(NamedTuple):
@@ -33,6 +33,20 @@ class Box(NamedTuple):
     def area(self) -> int:
         """In pixels."""
         return (self.right - self.left + 1) * (self.bottom - self.top + 1)
+
+
+def box_of(landmarks: NDArray[np.floating]) -> Box:
+    """Where dlib's detector would see the face of (5, 2) `Face.landmarks`, up to a seventh of its side.
+
+    The square that its boxes fill on average within the aligned square: measured on 100 faces of 26 people.
+
+    Raises:
+        ValueError: the landmarks coincide.
+    """
+    pixels = inverse(to_template(landmarks))
+    x, y = pixels @ (0.5, 0.59, 1.0)
+    half = 0.29 * span(landmarks)
+    return Box(*(round(float(edge)) for edge in (x - half, y - half, x + half, y + half)))
 
 
 class DlibFaces:
@@ -71,7 +85,7 @@ class DlibFaces:
 
         Args:
             frame: (H, W, 3) uint8 RGB, contiguous.
-            box: where the face is, from `detect` on this or on an aligned frame.
+            box: where the face is, from `detect` on this or on an aligned frame, or from `box_of`.
         """
         landmarks = self._landmarks(frame, self._rectangle(*box))
         return np.array(self._identity.compute_face_descriptor(frame, landmarks))

@@ -71,16 +71,26 @@ def frame_files(folder: str | Path) -> list[Path]:
     return sorted((path for path in Path(folder).iterdir() if path.suffix.lower() in FRAME_SUFFIXES), key=natural)
 
 
+def read_picture(path: Path) -> np.ndarray:
+    """The picture as (H, W, 3) uint8 RGB.
+
+    Raises:
+        UserError: it is missing or damaged, or larger than Pillow opens.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    # A damaged png raises any of these.
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"frame {path} is no readable picture; replace or remove it") from error
+
+
 def _frames_of_folder(folder: Path) -> Iterator[np.ndarray]:
     files = frame_files(folder)
     if not files:
         raise UserError(f"folder {folder} holds no png or jpg frames; give a video or a folder of frames")
     for path in files:
-        try:
-            with Image.open(path) as image:
-                yield np.asarray(image.convert("RGB"))
-        except OSError as error:
-            raise UserError(f"frame {path} is no readable picture; replace or remove it") from error
+        yield read_picture(path)
 
 
 def _frames_of_video(path: str | Path) -> Iterator[np.ndarray]:

@@ -1,6 +1,6 @@
 """From one video to judged clips, in one pass."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -14,6 +14,7 @@ from dvface.data_prep.prepare.clock import Clock
 from dvface.data_prep.prepare.duplicates import prints
 from dvface.data_prep.prepare.face_clip import FaceClip
 from dvface.data_prep.prepare.frames import RawFrame
+from dvface.data_prep.prepare.limits import Beat
 from dvface.data_prep.prepare.patches import inside, render
 from dvface.data_prep.prepare.reading import Reading
 from dvface.data_prep.prepare.record import ClipRecord
@@ -62,7 +63,7 @@ class Extraction:
         clock: where the time went.
     """
 
-    def __init__(self, tools: Tools, source: Source, path: Path, beat: Callable[[], None]) -> None:
+    def __init__(self, tools: Tools, source: Source, path: Path, beat: Beat) -> None:
         self.tools, self.source, self.beat = tools, source, beat
         self.clock = Clock()
         self.reading = Reading(path, tools.rate)
@@ -102,7 +103,8 @@ class Extraction:
             face, matrices = self._crop(clip)
         failed: dict[str, str] = {}
         measures: dict[str, float] = {}
-        person, hashes = None, ()
+        person: tuple[float, ...] | None = None
+        hashes: tuple[str, ...] = ()
         if face is None:
             failed[OUT_OF_REACH] = "the face moves further than crop.most_drift allows, or leaves the frame"
         else:

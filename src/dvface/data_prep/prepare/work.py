@@ -3,7 +3,7 @@
 import json
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from dvface.data.shards import Clip, write_shard
 from dvface.data_prep.prepare.archives import open_source
 from dvface.data_prep.prepare.extract import Candidate, Extraction
+from dvface.data_prep.prepare.limits import Beat
 from dvface.data_prep.prepare.record import ClipRecord, SourceRecord
 from dvface.data_prep.prepare.source import Source
 from dvface.data_prep.prepare.tools import Tools, open_tools
@@ -94,7 +95,7 @@ class Work:
     specification: str
     folder: Path
 
-    def __call__(self, source: Source, beat: Callable[[], None]) -> Source:
+    def __call__(self, source: Source, beat: Beat) -> Source:
         """Make the part of ``source`` and, last, its records: killed before, it is made again.
 
         What can be wrong with footage is written into the records; all else is raised.

@@ -1,0 +1,1 @@
+"""Filters that refuse clips, one quality each; thresholds are in ``conf/filters``."""

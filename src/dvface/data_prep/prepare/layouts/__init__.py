@@ -1,0 +1,1 @@
+"""How known data sets lie on the disk."""

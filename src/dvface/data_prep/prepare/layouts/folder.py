@@ -1,0 +1,31 @@
+"""Layouts that ask nothing of names."""
+
+from typing import ClassVar
+
+from dvface.data_prep.prepare.layouts.base import Walked
+from dvface.data_prep.prepare.names import shown
+from dvface.data_prep.prepare.source import Origin
+
+
+class AnyFolder(Walked):
+    """Videos, folders of frames and archives of videos at any depth; each is a recording of its own."""
+
+
+class FrameFolders(Walked):
+    """Folders of png or jpg frames at any depth; each is a recording of its own."""
+
+    expected: ClassVar[str] = "a folder of png or jpg frames"
+    videos: ClassVar[bool] = False
+
+
+class RFVLQ(Walked):
+    """RFV-LQ: really degraded tracks, which are for testing only.
+
+    Wang et al. 2024, arXiv 2410.11828: tracks of faces from old talk shows, series and films, without reference. How
+    its files are called was not found in public material, so every video and folder of frames is taken, and which
+    tracks come from one film is not known; that nothing may be trained on is what the set is made for.
+    """
+
+    def origin(self, stem: str) -> Origin:
+        """See `Walked.origin`."""
+        return Origin(shown(stem), split="test")

@@ -1,0 +1,163 @@
+"""Everything below a folder that may be a video, in archives too."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from dvface.data_prep.plan import Rejection
+from dvface.data_prep.prepare.archives import is_archive, is_other_archive, members
+from dvface.data_prep.prepare.names import shown
+from dvface.errors import UserError
+from dvface.video.find import is_frame, is_video_file
+
+
+@dataclass(frozen=True)
+class Found:
+    """A video file, a folder of frames, or a video within an archive.
+
+    Attributes:
+        full: its path relative to the input as the disk has it, with ``/``; of an archive ``ARCHIVE/MEMBER``.
+        stem: the same without a file's suffix.
+        path: the file, folder or archive; absolute.
+        member: the name within the archive, None elsewhere.
+        size: bytes.
+    """
+
+    full: str
+    stem: str
+    path: Path
+    member: str | None
+    size: int
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What one folder holds, links followed, names that begin with a dot passed over."""
+
+    files: dict[str, os.stat_result] = field(default_factory=dict)
+    folders: list[str] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
+    faults: dict[str, str] = field(default_factory=dict)
+
+
+def walk(root: Path, videos: bool = True) -> Iterator[Found | Rejection]:
+    """What may be a video, and every file that is none with the reason; in no particular order.
+
+    A folder is walked once, however many links lead to it.
+
+    Args:
+        root: a folder, or one file.
+        videos: False takes folders of frames only.
+
+    Raises:
+        UserError: it does not exist.
+    """
+    if not root.exists():
+        raise UserError(f"input={root} does not exist; correct the path")
+    root = root.absolute()
+    if root.is_file():
+        yield from _file(root, root.name, root.stat().st_size, videos)
+        return
+    # Real folders first, so that it is the link that is left out.
+    waiting, links = [root], list[Path]()
+    seen: dict[tuple[int, int], str] = {}
+    while waiting or links:
+        linked = not waiting
+        folder = waiting.pop() if waiting else links.pop(0)
+        name = folder.relative_to(root).as_posix()
+        try:
+            status = folder.stat()
+            listing = _listed(folder)
+        except OSError as error:
+            yield Rejection(shown(name), f"cannot be read ({error.strerror})")
+            continue
+        first = seen.setdefault((status.st_dev, status.st_ino), name)
+        if linked and first != name:
+            yield Rejection(shown(name), f"is a link to the folder {shown(first)}, which is taken already")
+            continue
+        waiting += [folder / below for below in listing.folders]
+        links += [folder / below for below in listing.links]
+        yield from _folder(folder, root, listing, videos)
+
+
+def _listed(folder: Path) -> Listing:
+    listing = Listing()
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.name.startswith("."):
+                continue
+            try:
+                if entry.is_dir():
+                    (listing.links if entry.is_symlink() else listing.folders).append(entry.name)
+                elif entry.is_file():
+                    listing.files[entry.name] = entry.stat()
+                elif entry.is_symlink() and not os.path.exists(entry.path):
+                    listing.faults[entry.name] = "is a broken link"
+                else:
+                    # A pipe would be waited on for ever.
+                    listing.faults[entry.name] = "is no regular file"
+            except OSError as error:
+                listing.faults[entry.name] = f"cannot be read ({error.strerror})"
+    return listing
+
+
+def _folder(folder: Path, root: Path, listing: Listing, videos: bool) -> Iterator[Found | Rejection]:
+    """The folder itself where it is one of frames, and what its files are."""
+    base = folder.relative_to(root)
+    name = base.as_posix() if folder != root else folder.name
+    pictures = {file for file in listing.files if is_frame(Path(file))}
+    if pictures and not (videos and any(is_video_file(Path(file)) for file in listing.files)):
+        yield Found(name, name, folder, None, sum(listing.files[file].st_size for file in pictures))
+    elif pictures:
+        yield Rejection(shown(name), "holds pictures beside videos; only its videos are taken")
+    for file, status in listing.files.items():
+        if file not in pictures:
+            yield from _file(folder / file, (base / file).as_posix(), status.st_size, videos)
+    for file, fault in listing.faults.items():
+        yield Rejection(shown((base / file).as_posix()), fault)
+    if folder == root and not (listing.files or listing.folders or listing.links or listing.faults):
+        yield Rejection(shown(name), "is empty")
+
+
+def _file(path: Path, name: str, size: int, videos: bool) -> Iterator[Found | Rejection]:
+    if (is_archive(name) or is_video_file(path)) and not videos:
+        yield Rejection(shown(name), "is no folder of frames, and this layout takes nothing else")
+    elif is_archive(name):
+        yield from _archive(path, name)
+    elif is_other_archive(name):
+        yield Rejection(shown(name), "is an archive that cannot be read here; unpack it first")
+    elif is_video_file(path):
+        yield Found(name, PurePosixPath(name).with_suffix("").as_posix(), path, None, size)
+    else:
+        yield Rejection(shown(name), _no_video(name))
+
+
+def _archive(path: Path, name: str) -> Iterator[Found | Rejection]:
+    try:
+        inside = members(path)
+    except UserError as error:
+        yield Rejection(shown(name), str(error).removeprefix(f"{path} "))
+        return
+    pictures = 0
+    for member in inside:
+        full = PurePosixPath(name, member.name.lstrip("/")).as_posix()
+        if member.fault:
+            yield Rejection(shown(full), member.fault)
+        elif any(part.startswith(".") for part in PurePosixPath(full).parts):
+            continue
+        elif is_frame(Path(member.name)):
+            pictures += 1
+        elif not is_video_file(Path(member.name)):
+            yield Rejection(shown(full), _no_video(member.name))
+        else:
+            yield Found(full, PurePosixPath(full).with_suffix("").as_posix(), path, member.name, member.size)
+    if not inside:
+        yield Rejection(shown(name), "is an empty archive")
+    if pictures:
+        yield Rejection(shown(name), f"is an archive of pictures ({pictures}); unpack it first")
+
+
+def _no_video(name: str) -> str:
+    suffix = PurePosixPath(name).suffix
+    return f"its suffix {shown(suffix)} is no video's" if suffix else "has no suffix of a video"

@@ -1,0 +1,1 @@
+"""Test sets of the field's protocols, as folders of videos."""
