@@ -30,6 +30,8 @@ def work(item: str, beat: Beat) -> str | int:
             time.sleep(600)
         case "crash":
             os.kill(os.getpid(), signal.SIGSEGV)
+        case "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
         case "leave":
             os._exit(3)
         case "mistake":
@@ -76,6 +78,7 @@ def test_signs_of_life_buy_time(limited: Limited) -> None:
     [
         ("sleep", "sleep: gave no sign of life for time_limit=1.5 seconds"),
         ("crash", "crash: its reader died (signal 11)"),
+        ("killed", "killed: its reader died (signal 9)"),
         ("leave", "leave: its reader died (exit code 3)"),
     ],
 )
@@ -83,7 +86,7 @@ def test_a_failure_costs_one_item_only(limited: Limited, item: str, result: str)
     before = limited("pid")
     started = time.monotonic()
     assert limited(item) == result
-    assert time.monotonic() - started < SECONDS + 1
+    assert time.monotonic() - started < SECONDS + 3
     assert limited("abc") == "ABC"
     assert limited("pid") != before
     with pytest.raises(ProcessLookupError):
@@ -92,7 +95,6 @@ def test_a_failure_costs_one_item_only(limited: Limited, item: str, result: str)
 
 def test_a_process_that_dies_between_two_items_is_replaced(limited: Limited) -> None:
     os.kill(limited("pid"), signal.SIGKILL)
-    assert limited("abc") in ("ABC", "abc: its reader died (signal 9)")
     assert limited("abc") == "ABC"
 
 

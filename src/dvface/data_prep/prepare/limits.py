@@ -18,6 +18,9 @@ Result = TypeVar("Result")
 Beat = Callable[[], None]
 """A function calls it as a sign of life; often is fine."""
 
+RETRY_SECONDS = 1.0  # whoever kills a whole family of processes is through with it by then
+KILLS = (signal.SIGKILL, signal.SIGTERM)
+
 START = "from dvface.data_prep.prepare.limits import serve; serve()"
 BEAT_SECONDS = 0.5  # between two signs of life that are passed on
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl(2)
@@ -28,7 +31,7 @@ class Limited(Generic[Item, Result]):
 
     The process is started afresh after it was killed or died and kept otherwise: a calling process has one, whatever
     it pickles and unpickles, so imports and loaded weights are paid for once. It ends with its parent, even if that is
-    killed. Not pebble: a pool of it is broken for good by a worker that dies between two items, its replacements start
+    killed. An item whose process was killed by somebody else is tried once more. Not pebble: a pool of it is broken for good by a worker that dies between two items, its replacements start
     on a thread, where interrupts cannot be kept from them, and with a parent that is killed a hanging worker stays.
 
     Args:
@@ -52,22 +55,29 @@ class Limited(Generic[Item, Result]):
         Raises:
             RuntimeError: the process does not even start.
         """
+        answer = self._ask(item)
+        if isinstance(answer, _Killed):
+            # Most likely somebody ends all of us, or memory was short for a moment: no fault of the item's.
+            time.sleep(RETRY_SECONDS)
+            answer = self._ask(item)
+        if isinstance(answer, _Failure):
+            return self._on_failure(item, answer.reason)
+        if isinstance(answer, _Raised):
+            raise answer.error
+        return answer
+
+    def _ask(self, item: Item) -> Any:
         global _kept
         if _kept is None or not _kept.serves(self._code):
             if _kept is not None:
                 _kept.stop()
             _kept = _Worker(self._code)
         try:
-            answer = _kept.ask(item, self._seconds)
+            return _kept.ask(item, self._seconds)
         except BaseException:
             # Such as Ctrl-C: what is half done must not answer the next item.
             _kept.stop()
             raise
-        if isinstance(answer, _Failure):
-            return self._on_failure(item, answer.reason)
-        if isinstance(answer, _Raised):
-            raise answer.error
-        return answer
 
 
 class _Beat:
@@ -77,6 +87,10 @@ class _Beat:
 class _Failure:
     def __init__(self, reason: str) -> None:
         self.reason = reason
+
+
+class _Killed(_Failure):
+    """Not by its own fault, as far as one can tell."""
 
 
 class _Raised:
@@ -122,7 +136,8 @@ class _Worker:
                 if not isinstance(answer := self._pipe.recv(), _Beat):
                     return answer
         except (EOFError, ConnectionError):
-            return _Failure(f"its reader died ({self._end()})")
+            reason = f"its reader died ({self._end()})"
+            return _Killed(reason) if -self._process.returncode in KILLS else _Failure(reason)
         self.stop()
         return _Failure(f"gave no sign of life for time_limit={seconds:g} seconds")
 

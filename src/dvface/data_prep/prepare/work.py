@@ -3,7 +3,7 @@
 import json
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,15 +105,16 @@ class Work:
         entries: list[dict[str, Any]] = []
         files = part_files(self.folder, source.key)
         files.records.parent.mkdir(parents=True, exist_ok=True)
-        extraction, reason = None, None
+        extraction, reason, place = None, None, source.path
         with one_thread(), whole_file(files.strips) as strips, zipfile.ZipFile(strips, "w") as pictures:
             try:
-                with open_source(source, files.records.parent) as path:
-                    extraction = Extraction(tools, source, path, beat)
+                with open_source(source, files.records.parent) as place:
+                    extraction = Extraction(tools, source, place, beat)
                     kept = self._kept(extraction, tools, clips, pictures)
                     entries = write_shard(files.clips, kept, EXACT)
             except UserError as error:
-                reason = " ".join(str(error).split())
+                # Without where it lies: the same for the same footage.
+                reason = " ".join(str(error).removeprefix(f"{place} ").split())
                 clips.clear()
             except (cv2.error, av.FFmpegError, ValueError) as error:
                 reason = f"cannot be worked through: {' '.join(str(error).split())}"
@@ -165,12 +166,24 @@ def _account(
         return SourceRecord(source.key, source.name, reason)
     counts: Counter[str] = Counter(extraction.assembler.counts)
     counts["candidates"] = len(clips)
+    if not clips and reason is None:
+        reason = _nothing(counts, extraction.tools.clip_frames)
     return SourceRecord(
         source.key,
         source.name,
         reason,
         tuple(extraction.reading.remarks),
-        {**extraction.reading.facts, "clip_rate": str(extraction.reading.rate)} if reason is None else {},
+        {**extraction.reading.facts, "clip_rate": str(extraction.reading.rate)},
         dict(counts),
         {name: round(value, 3) for name, value in extraction.clock.seconds.items()},
     )
+
+
+def _nothing(counts: Mapping[str, int], clip_frames: int) -> str:
+    """Why footage that could be read gives no clip."""
+    frames, faces = counts["frames"], counts["frames"] - counts["frames_without_face"]
+    if frames < clip_frames:
+        return f"has {frames} frames, fewer than clip_frames={clip_frames}"
+    if not faces:
+        return f"shows no face in any of its {frames} frames"
+    return f"shows a face in {faces} of its {frames} frames and in no clip_frames={clip_frames} of them in a row"

@@ -44,7 +44,7 @@ class Listing:
 def walk(root: Path, videos: bool = True) -> Iterator[Found | Rejection]:
     """What may be a video, and every file that is none with the reason; in no particular order.
 
-    A folder is walked once, however many links lead to it.
+    A folder is walked once, however many links lead to it, and what lies above the input is never walked.
 
     Args:
         root: a folder, or one file.
@@ -66,6 +66,9 @@ def walk(root: Path, videos: bool = True) -> Iterator[Found | Rejection]:
         linked = not waiting
         folder = waiting.pop() if waiting else links.pop(0)
         name = folder.relative_to(root).as_posix()
+        if linked and folder.resolve() in root.resolve().parents:
+            yield Rejection(shown(name), "is a link to a folder above the input")
+            continue
         try:
             status = folder.stat()
             listing = _listed(folder)
