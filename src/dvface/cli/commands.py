@@ -90,10 +90,22 @@ def degrade(overrides: Sequence[str]) -> None:
     """`dvface degrade`: clean footage in, a paired data set out."""
     from dvface.data_prep.degrade import degrade as work
 
-    words = [
-        f"degradation={text.removeprefix('recipe=')}" if text.startswith("recipe=") else text for text in overrides
-    ]
-    work(validated(DegradeSettings, resolve(load("degrade", words))), lambda line: print(line, flush=True))
+    settings = validated(DegradeSettings, resolve(load("degrade", _with_recipe(overrides))))
+    work(settings, lambda line: print(line, flush=True))
+
+
+def testset(overrides: Sequence[str]) -> None:
+    """`dvface testset`: a known test set's files to a folder of videos."""
+    from dvface.data_prep.testsets.build import build_testset
+    from dvface.data_prep.testsets.settings import TestsetSettings
+
+    settings = validated(TestsetSettings, resolve(load("testset", _with_recipe(overrides))))
+    build_testset(settings, lambda line: print(line, flush=True))
+
+
+def _with_recipe(overrides: Sequence[str]) -> list[str]:
+    """``recipe=NAME`` is short for ``degradation=NAME``."""
+    return [f"degradation={text.removeprefix('recipe=')}" if text.startswith("recipe=") else text for text in overrides]
 
 
 def compare(overrides: Sequence[str]) -> None:
@@ -300,15 +312,19 @@ def benchmark(overrides: Sequence[str]) -> None:
 
 
 def verify(folder: Path) -> int:
-    """`dvface verify`: a data set against its manifest; returns the number of faults."""
-    from dvface.data.shards import read_manifest
+    """`dvface verify`: a data set, or each split of one, against its manifest; returns the number of faults."""
+    from dvface.data.shards import data_sets, read_manifest
     from dvface.data.shards import verify as check_shards
 
-    faults = check_shards(folder)
-    for fault in faults:
-        print(fault)
-    print(f"{len(read_manifest(folder))} clips, {len(faults)} faults")
-    return len(faults)
+    total = 0
+    for one in data_sets(folder):
+        faults = check_shards(one)
+        for fault in faults:
+            print(fault)
+        where = "" if one == folder else f"{one.relative_to(folder)}: "
+        print(f"{where}{len(read_manifest(one))} clips, {len(faults)} faults")
+        total += len(faults)
+    return total
 
 
 def doctor() -> int:

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from dvface.weights import FOLDER_VARIABLE, PackagedFile
+from dvface.weights import FOLDER_VARIABLE, PackagedFile, Weights, WeightsMissing
 
 PACKAGES = (
     "torch",
@@ -119,16 +119,26 @@ def _networks() -> list[Finding]:
     from dvface.config.compose import load, resolve
     from dvface.evaluation.measure import metric_factories
     from dvface.metrics.suite import MetricSuite
+    from dvface.perception.retinaface import RETINAFACE_WEIGHTS
 
     folder = os.environ.get(FOLDER_VARIABLE)
     place = Finding("well", FOLDER_VARIABLE, folder) if folder else Finding("absent", FOLDER_VARIABLE, "not set")
     suite = MetricSuite(metric_factories(resolve(load("train"))["metrics"]))
+    detectors = [_weights(f"detector {weights.name}", weights) for weights in RETINAFACE_WEIGHTS.values()]
     found = [Finding("well", f"measure {name}", file or "needs no network") for name, file in suite.networks.items()]
     return [
         place,
         *found,
         *(Finding("absent", f"measure {name}", reason) for name, reason in suite.left_out.items()),
+        *detectors,
     ]
+
+
+def _weights(subject: str, weights: Weights) -> Finding:
+    try:
+        return Finding("well", subject, weights.find().name)
+    except WeightsMissing as error:
+        return Finding("absent", subject, str(error))
 
 
 def _disk() -> list[Finding]:

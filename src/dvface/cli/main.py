@@ -90,6 +90,19 @@ def degrade(overrides: Overrides = None) -> None:
     work(overrides or [])
 
 
+@app.command("testset")
+def build_testset(overrides: Overrides = None) -> None:
+    """Turn a known test set's own files into a folder of videos: dvface testset protocol=NAME input=… output=….
+
+    protocol=vfhq_test (its GT and LR_Blind frames), hdtf (clips of 81 frames, degraded by recipe=vfhq seed=0), rfv_lq
+    and voxceleb2 (really degraded, without reference). The sets themselves come from their makers; nothing is
+    downloaded. testset.json says what of the protocol is the paper's and what nobody knows.
+    """
+    from dvface.cli.commands import testset as work
+
+    work(overrides or [])
+
+
 @app.command()
 def compare(overrides: Overrides = None) -> None:
     """Print and write the table of finished runs: dvface compare [footage=carphone_distorted]."""
@@ -138,7 +151,9 @@ def text(overrides: Overrides = None) -> None:
 
 
 @app.command()
-def verify(folder: Annotated[Path, typer.Argument(help="A folder of shards or videos with a manifest.")]) -> None:
+def verify(
+    folder: Annotated[Path, typer.Argument(help="A data set, or one of several splits.")],
+) -> None:
     """Check a data set against its manifest; exit code 1 when a file is missing, changed or not listed."""
     from dvface.cli.commands import verify as work
 
@@ -174,7 +189,7 @@ app.add_typer(config, name="config")
 @config.command()
 def show(
     overrides: Overrides = None,
-    command: Annotated[str, typer.Option(help="train, restore, evaluate, prepare, degrade or compare.")] = "train",
+    command: Annotated[str, typer.Option(help="Whose, such as prepare or degrade.")] = "train",
 ) -> None:
     """Print a composed configuration: dvface config show [exp=NAME]."""
     from dvface.cli.commands import show_config

@@ -181,6 +181,9 @@ def read_manifest(folder: str | Path) -> list[dict[str, Any]]:
         UserError: the folder does not exist or has no manifest, or lists no clip.
     """
     path = Path(folder) / MANIFEST
+    if not path.is_file() and (splits := [one for one in data_sets(folder) if one != Path(folder)]):
+        names = " or ".join(str(one) for one in splits)
+        raise UserError(f"{folder} is a prepared data set of several splits; give one of them: {names}")
     if not path.is_file():
         raise UserError(f"{folder} is no data set of shards: it has no {MANIFEST}; prepare it first")
     try:
@@ -209,6 +212,13 @@ def shard_paths(folder: str | Path) -> list[Path]:
         if not path.is_file():
             raise UserError(f"{path} is listed in the manifest and missing; prepare the data set again")
     return paths
+
+
+def data_sets(folder: str | Path) -> list[Path]:
+    """The data sets in ``folder``: itself, or where it has no manifest, those of its splits."""
+    folder = Path(folder)
+    splits = sorted(path.parent for path in folder.glob(f"*/{MANIFEST}"))
+    return [folder] if (folder / MANIFEST).is_file() or not splits else splits
 
 
 def verify(folder: str | Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""The whole command on real footage: what it makes, what it refuses, and that it ends alike however it was disturbed."""
+"""The whole command on real footage: what it makes, what it refuses, and that it ends alike when disturbed."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from tests.data_prep.prepare import hostile
 from dvface.config.compose import load, resolve
 from dvface.config.schema import PrepareSettings, validated
 from dvface.data.footage import PORTRAIT, camera_move
-from dvface.data.shards import CLEAN, META, read_manifest, read_samples, shard_paths, verify
+from dvface.data.shards import CLEAN, META, data_sets, read_manifest, read_samples, shard_paths, verify
 from dvface.data_prep.prepare.prepare import prepare
 from dvface.errors import UserError
 from dvface.perception.alignment import TEMPLATE
@@ -28,6 +28,7 @@ from dvface.video.write import write_video
 
 RATE = Fraction(25)
 QUICK = ["detector=dlib", "size=64", "filters=none", "clip_frames=9", "clips_per_shard=4", "jobs=1"]
+DIVIDED = ["split.test=0.3", "split.validation=0.2", "duplicates=null"]
 
 
 def run(source: Path, folder: Path, *words: str, say: Callable[[str], None] = lambda line: None) -> Path:
@@ -65,7 +66,9 @@ def raw(carphone: np.ndarray, portrait: np.ndarray, tmp_path_factory: pytest.Tem
 
 @pytest.fixture(scope="module")
 def made(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run(raw, tmp_path_factory.mktemp("made") / "set", "split.test=0.3", "split.validation=0.2", "duplicates=null")
+    return run(
+        raw, tmp_path_factory.mktemp("made") / "set", "split.test=0.3", "split.validation=0.2", "duplicates=null"
+    )
 
 
 def lasting(folder: Path) -> dict[str, str]:
@@ -114,8 +117,7 @@ def test_one_person_is_in_one_split_only(made: Path) -> None:
 
 
 def test_people_and_recordings_never_cross_where_there_is_something_to_divide(raw: Path, tmp_path: Path) -> None:
-    words = ["split.test=0.3", "split.validation=0.2", "duplicates=null", "filters=none"]
-    by_source = run(raw, tmp_path / "source", *words, "split.by=source")
+    by_source = run(raw, tmp_path / "source", *DIVIDED, "split.by=source", "identity=none")
     splits: dict[str, set[str]] = {}
     for entry in entries_of(by_source):
         splits.setdefault(entry["source"], set()).add(entry["split"])
@@ -145,8 +147,11 @@ def test_what_is_refused_is_named_and_everything_adds_up(raw: Path, made: Path) 
 
 
 def test_it_is_a_data_set_like_any_other(made: Path) -> None:
-    for folder in (path.parent for path in made.glob("*/manifest.jsonl")):
-        assert verify(folder) == []
+    folders = data_sets(made)
+    assert folders == [made / "train"]
+    assert verify(folders[0]) == []
+    with pytest.raises(UserError, match=f"give one of them: {folders[0]}"):
+        read_manifest(made)
     assert sorted(path.name for path in made.iterdir() if path.is_file()) == [
         "contact_sheet.png",
         "prepare.json",
@@ -176,13 +181,12 @@ def test_filters_refuse_by_name_and_duplicates_stay_once(raw: Path, tmp_path: Pa
 
 def test_other_settings_are_not_mixed_in(raw: Path, made: Path) -> None:
     said: list[str] = []
-    words = ["split.test=0.3", "split.validation=0.2", "duplicates=null"]
     before = contents(made)
-    run(raw, made, *words, say=said.append)
+    run(raw, made, *DIVIDED, say=said.append)
     assert any("finished before" in line for line in said)
     assert contents(made) == before
     with pytest.raises(UserError, match=r"settings.smoothing: 5.* there, 2.* asked"):
-        run(raw, made, *words, "smoothing=2")
+        run(raw, made, *DIVIDED, "smoothing=2")
     with pytest.raises(UserError, match="lie within one another"):
         run(raw, raw / "deep" / "set")
 
@@ -207,16 +211,17 @@ def test_a_wrong_setting_is_refused_before_any_work(raw: Path, tmp_path: Path, w
 @pytest.mark.slow
 def test_killed_again_and_again_it_ends_with_the_same_bytes(raw: Path, made: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    words = ["split.test=0.3", "split.validation=0.2", "duplicates=null", "jobs=2"]
     command = [sys.executable, "-m", "dvface.cli.main", "prepare", f"input={raw}", f"output={out}"]
     for sign in (".parts/.*.tar", ".parts/*.jsonl", "*/.*.tar", "*/manifest.jsonl"):
-        process = subprocess.Popen([*command, *QUICK[:-1], *words], start_new_session=True, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [*command, *QUICK, *DIVIDED, "jobs=2"], start_new_session=True, stderr=subprocess.DEVNULL
+        )
         while not any(out.glob(sign)) and process.poll() is None:
             time.sleep(0.002)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         assert not (out / "summary.json").exists()
-    run(raw, out, *words)
+    run(raw, out, *DIVIDED)
     assert lasting(out) == lasting(made)
 
 
@@ -226,8 +231,7 @@ def test_a_cluster_writes_the_same_bytes(
 ) -> None:
     pytest.importorskip("ray", reason="Ray is the optional extra dvface[cluster]")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    words = ["split.test=0.3", "split.validation=0.2", "duplicates=null"]
-    assert lasting(run(raw, tmp_path / "out", *words, "engine=ray", "jobs=2")) == lasting(made)
+    assert lasting(run(raw, tmp_path / "out", *DIVIDED, "engine=ray", "jobs=2")) == lasting(made)
 
 
 def test_hostile_files_are_named_or_used_and_end_nothing(carphone: np.ndarray, tmp_path: Path) -> None:

@@ -31,8 +31,10 @@ class Limited(Generic[Item, Result]):
 
     The process is started afresh after it was killed or died and kept otherwise: a calling process has one, whatever
     it pickles and unpickles, so imports and loaded weights are paid for once. It ends with its parent, even if that is
-    killed. An item whose process was killed by somebody else is tried once more. Not pebble: a pool of it is broken for good by a worker that dies between two items, its replacements start
-    on a thread, where interrupts cannot be kept from them, and with a parent that is killed a hanging worker stays.
+    killed. An item whose process was killed by somebody else is tried once more.
+
+    Not pebble: a pool of it is broken for good by a worker that dies between two items, its replacements start on a
+    thread, where interrupts cannot be kept from them, and with a parent that is killed a hanging worker stays.
 
     Args:
         function: takes an item and a `Beat`; must pickle, as must its items, results and exceptions; the latter are
