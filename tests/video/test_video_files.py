@@ -1,5 +1,6 @@
 """Probe, read and write video files as a user does."""
 
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from dvface.errors import UserError
+from dvface.video.find import VIDEO_SUFFIXES
 from dvface.video.probe import probe
 from dvface.video.read import frame_files, read_frames, read_video
 from dvface.video.write import LOSSLESS, encode, write_video
@@ -106,6 +108,55 @@ def test_a_folder_of_frames_is_read_in_natural_order(tmp_path: Path):
     (tmp_path / "notes.txt").write_text("not a frame")
     assert read_video(tmp_path)[:, 0, 0, 0].tolist() == [2, 9, 10]
     assert [path.name for path in frame_files(tmp_path)] == ["frame2.png", "frame9.png", "frame10.png"]
+
+
+def test_hidden_files_folders_and_pipes_are_no_frames(tmp_path: Path):
+    Image.new("RGB", (4, 2)).save(tmp_path / "0.png")
+    (tmp_path / "._0.png").write_bytes(b"what a Mac notes of 0.png")
+    (tmp_path / "1.png").mkdir()
+    os.mkfifo(tmp_path / "2.png")
+    assert [path.name for path in frame_files(tmp_path)] == ["0.png"]
+
+
+def test_pictures_of_other_formats_are_no_frames_whatever_their_names(tmp_path: Path):
+    for form in ("PNG", "JPEG"):
+        Image.new("RGB", (4, 2)).save(tmp_path / "0.png", format=form)
+        assert read_video(tmp_path).shape == (1, 2, 4, 3)
+    Image.new("RGB", (4, 2)).save(tmp_path / "0.png", format="BMP")
+    with pytest.raises(UserError, match=r"0\.png is no readable picture"):
+        read_video(tmp_path)
+
+
+def test_an_unknown_codec_is_refused_by_name(tmp_path: Path, footage: np.ndarray):
+    write_video(tmp_path / "clip.mp4", footage[:2], Fraction(25))
+    data = (tmp_path / "clip.mp4").read_bytes()
+    assert data.count(b"avc1") > 1
+    (tmp_path / "clip.mp4").write_bytes(data.replace(b"avc1", b"zzzz"))
+    for use in (probe, read_video):
+        with pytest.raises(UserError, match=r"clip\.mp4 is coded in a way that cannot be decoded"):
+            use(tmp_path / "clip.mp4")
+
+
+@pytest.mark.parametrize("suffix", [*VIDEO_SUFFIXES, ".txt"])
+def test_a_script_that_names_other_files_is_no_video(tmp_path: Path, footage: np.ndarray, suffix: str):
+    write_video(tmp_path / "whole.mp4", footage[:2], Fraction(25))
+    (tmp_path / f"script{suffix}").write_text("ffconcat version 1.0\nfile whole.mp4\n")
+    with pytest.raises(UserError, match=rf"script{suffix} is no file of moving pictures"):
+        read_video(tmp_path / f"script{suffix}")
+
+
+@pytest.mark.parametrize("suffix", [*VIDEO_SUFFIXES, ".flv", ".wmv", ".ogv", ".mxf", ".mpeg", ".vob", ".h264", ".3gp"])
+def test_real_files_of_every_suffix_are_read(tmp_path: Path, footage: np.ndarray, suffix: str):
+    codec = {".webm": "libvpx", ".flv": "flv", ".wmv": "wmv2", ".ogv": "libvpx", ".h264": "libx264"}.get(
+        suffix, "mpeg2video" if suffix in (".mpg", ".mpeg", ".vob", ".ts", ".mxf", ".mov") else "mpeg4"
+    )
+    with av.open(str(tmp_path / f"clip{suffix}"), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.height, stream.width, stream.pix_fmt = 144, 176, "yuv420p"
+        for frame in footage[:6]:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+        container.mux(stream.encode(None))
+    assert read_video(tmp_path / f"clip{suffix}").shape == (6, 144, 176, 3)
 
 
 def test_frames_of_two_sizes_are_refused(tmp_path: Path):

@@ -66,8 +66,13 @@ def prepare(overrides: Overrides = None) -> None:
     was kept and why the rest was not. A run that was interrupted goes on when the same command is given again.
 
     layout=folder|frames|vfhq|hdtf|voxceleb2|celebvhq|rfv_lq says how the input lies; crop=aligned|centred, size=512,
-    clip_frames=17, filters=default|none|vfhq, filters.sharpness.least=40, ~filters.motion; detector=best takes the
-    best whose weights are at hand. jobs=4 works on four cores; engine=ray on a cluster, see dvface degrade --help.
+    clip_frames=17, rate=25 thins faster footage; scenes=adaptive|content|none; detector=best takes the best whose
+    weights are at hand, or retinaface_resnet50|retinaface_mobilenet|dlib; filters=default|none|vfhq,
+    filters.sharpness.least=40, '~filters.motion'; identity=dlib|none, duplicates=5|null; split.by=identity|source,
+    split.validation=0.05, split.test=0. All keys: dvface config show --command prepare; meanings: conf/prepare.yaml.
+
+    jobs=4 works on four cores; a file that gives no sign of life for time_limit=120 seconds is given up. On a cluster:
+    `ray start` on its machines, then RAY_ADDRESS=HEAD:6379 dvface prepare … engine=ray (see dvface degrade --help).
     """
     from dvface.cli.commands import prepare as work
 

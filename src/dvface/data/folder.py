@@ -34,6 +34,9 @@ class ShardFolders:
         shard_paths(self.train)
         self.pairs.check(read_manifest(self.train))
         shard_paths(self.held_out_folder)
+        for entry in read_manifest(self.held_out_folder):
+            if not entry["degraded_stored"]:
+                raise UserError(_undegraded(entry["key"], self.held_out_folder))
         return self.train
 
     def held_out(self) -> list[VideoPair]:
@@ -45,10 +48,7 @@ class ShardFolders:
         pairs = []
         for sample in read_samples(shard_paths(self.held_out_folder)):
             if DEGRADED not in sample:
-                raise UserError(
-                    f"clip {sample['__key__']} in {self.held_out_folder} has no {DEGRADED}; "
-                    "held-out clips need a stored degraded side"
-                )
+                raise UserError(_undegraded(sample["__key__"], self.held_out_folder))
             clean, degraded = (PyAVReader(sample[part]) for part in (CLEAN, DEGRADED))
             pairs.append(
                 VideoPair(
@@ -59,3 +59,10 @@ class ShardFolders:
                 )
             )
         return pairs
+
+
+def _undegraded(key: str, folder: Path) -> str:
+    return (
+        f"clip {key} in held_out={folder} has no stored degraded side; make one with: "
+        f"dvface degrade input={folder} output=FOLDER format=shards, and give that"
+    )

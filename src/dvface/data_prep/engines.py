@@ -3,6 +3,8 @@
 import logging
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from types import MappingProxyType
@@ -11,6 +13,8 @@ from typing import Any, Protocol, TypeVar
 from joblib import Parallel, delayed
 
 from dvface.errors import UserError
+
+ORPHAN_SECONDS = 0.2  # after which a worker notices that its parent was killed
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -41,7 +45,8 @@ def local(function: Callable[[Item], Result], items: Sequence[Item], jobs: int) 
         return_as="generator_unordered",
         batch_size=1,
         max_nbytes=None,
-        initializer=_leave_interrupts_to_the_parent,
+        initializer=_belong_to,
+        initargs=(os.getpid(),),
     )
     # The call starts the workers, which inherit this: the initializer comes too late for one that is still importing.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -52,8 +57,16 @@ def local(function: Callable[[Item], Result], items: Sequence[Item], jobs: int) 
     yield from results
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _belong_to(parent: int) -> None:
+    """Leave interrupts to the parent, and end when it has ended: loky's workers would go on with what is queued."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(ORPHAN_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def cluster(function: Callable[[Item], Result], items: Sequence[Item], jobs: int) -> Iterator[Result]:

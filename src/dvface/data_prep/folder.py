@@ -72,11 +72,17 @@ def check_same(folder: Path, settings: Mapping[str, Any], kind: Kind = PAIRS) ->
         # The recipe's name says enough, and the sentence that describes it says the same at length.
         dull = ("recipe", "degradation.") if "degradation.name" in changed else ("recipe",)
         named = [key for key in changed if key == "degradation.name" or not key.startswith(dull)] or changed
-        said = "; ".join(f"{key}: {before.get(key)} there, {now.get(key)} asked" for key in named[:3])
+        said = "; ".join(_change(key, before.get(key), now.get(key)) for key in named[:3])
         more = f" and {len(named) - 3} more" if len(named) > 3 else ""
         raise UserError(
             f"output={folder} is a data set of other settings ({said}{more}); give another output folder or delete it"
         )
+
+
+def _change(key: str, before: Any, now: Any) -> str:
+    if key.endswith("_sha256"):
+        return f"{key.rpartition('.')[0]} has changed"
+    return f"{key}: {before} there, {now} asked"
 
 
 def is_finished(folder: Path, kind: Kind = PAIRS) -> bool:
@@ -87,7 +93,7 @@ def is_finished(folder: Path, kind: Kind = PAIRS) -> bool:
 def clean_up(folder: Path, kind: Kind = PAIRS) -> None:
     """Remove half-written files, which a killed process leaves, and, once the data set is finished, its parts."""
     for path in folder.rglob(".*"):
-        if path.is_file() and path.suffix in TEMPORARY_SUFFIXES:
+        if path.is_file() and (path.suffix in TEMPORARY_SUFFIXES or path.parent.name == PARTS):
             path.unlink(missing_ok=True)
     if is_finished(folder, kind) and (folder / PARTS).is_dir():
         rmtree(folder / PARTS)

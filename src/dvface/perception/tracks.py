@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from dvface.perception.alignment import span
 from dvface.perception.detection import Face
 
-OUTLIER_WINDOW = 5  # frames; a landmark that jumps for one or two frames is put back
+OUTLIER_WINDOW = 5  # frames; a landmark that jumps for one or two of them, at an end for one, is put back
+OUTLIER = 6  # median distances from the local line, beyond which a landmark has jumped; 12 % of mere jitter does too
 WIDTHS = 3  # standard deviations at which the Gaussian is cut
 
 
@@ -119,27 +120,48 @@ def context(sigma: float) -> int:
 
 
 def smooth(points: NDArray[np.floating], sigma: float) -> NDArray[np.float64]:
-    """``points`` (T, …) over time: a median of five frames against jumps, then a Gaussian.
+    """``points`` (T, …) over time: jumps are put back (`_without_jumps`), then a straight line is fitted around each
+    frame with a Gaussian's weights (local linear regression, Cleveland 1979).
 
-    Near the ends the Gaussian is reflected about the end point itself, so that a face in steady motion is not held
-    back there.
+    Where as many frames lie before as after, that is the Gaussian's mean. Near the ends the line follows a face in
+    steady motion, which a mean would hold back.
 
     Args:
         points: one value or more a frame.
         sigma: of the Gaussian, in frames; DicFace and KEEP smooth with 5. 0 leaves the points as they are.
     """
     values = points.reshape(len(points), -1).astype(float)
-    if not sigma:
+    if not sigma or len(values) < 2:
         return values.reshape(points.shape)
-    half, radius = OUTLIER_WINDOW // 2, round(WIDTHS * sigma)
-    around = _extended(values, half)
-    values = np.median([around[at : at + len(values)] for at in range(OUTLIER_WINDOW)], axis=0)
-    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
-    around = _extended(values, radius)
-    smoothed = [np.convolve(column, kernel / kernel.sum(), mode="valid") for column in around.T]
-    return np.stack(smoothed, axis=1).reshape(points.shape)
+    radius = round(WIDTHS * sigma)
+    offsets = np.arange(-radius, radius + 1)
+    places = np.arange(len(values))[:, None] + offsets
+    within = (places >= 0) & (places < len(values))
+    weights = np.where(within, np.exp(-0.5 * (offsets / sigma) ** 2), 0)
+    weights /= weights.sum(1, keepdims=True)
+    # The line's height at the frame itself: weights about their own middle, tilted so that a slope adds nothing.
+    middle = weights @ offsets
+    apart = offsets - middle[:, None]
+    spread = (weights * apart**2).sum(1)
+    weights *= 1 - apart * np.divide(middle, spread, out=np.zeros_like(middle), where=spread > 0)[:, None]
+    around = _without_jumps(values)[places.clip(0, len(values) - 1)]
+    return np.einsum("tw,twc->tc", weights, around).reshape(points.shape)
 
 
-def _extended(values: NDArray[np.float64], margin: int) -> NDArray[np.float64]:
-    """(T + 2·margin, …): on both sides mirrored in time and value, so that a straight line goes on."""
-    return np.pad(values, [(margin, margin), (0, 0)], mode="reflect", reflect_type="odd")
+def _without_jumps(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(T, C), T at least 2: values far from the line through the five frames around them are put on it.
+
+    The line's slope is the median of those between any two of the frames (Theil 1950, Sen 1968), and far is measured
+    in median distances from it (Hampel's rule), so that a fast nod stays. At the ends the first or last five are
+    taken.
+    """
+    size = min(OUTLIER_WINDOW, len(values))
+    first = np.clip(np.arange(len(values)) - OUTLIER_WINDOW // 2, 0, len(values) - size)
+    places = first[:, None] + np.arange(size)
+    near = values[places]
+    one, other = np.triu_indices(size, 1)
+    slope = np.median((near[:, other] - near[:, one]) / (other - one)[:, None], axis=1, keepdims=True)
+    heights = near - slope * (places - np.arange(len(values))[:, None])[..., None]
+    line = np.median(heights, axis=1)
+    distance = np.median(np.abs(heights - line[:, None]), axis=1)
+    return np.where(np.abs(values - line) > OUTLIER * distance, line, values)

@@ -59,11 +59,15 @@ def picture_stream(container: Any, name: str) -> Any:
     """The container's first moving picture.
 
     Raises:
-        UserError: it has none (sound only, cover art, text); ``name`` is the file to blame.
+        UserError: it has none (sound only, cover art), or one of an unknown codec; ``name`` is the file to blame.
     """
-    # FFmpeg "plays" text files as a terminal, and shows cover art as a video of one frame.
-    streams = [] if container.format.name == "tty" else list(container.streams.video)
-    for stream in streams:
-        if not stream.disposition & stream.disposition.attached_pic:
-            return stream
+    for stream in container.streams.video:
+        # FFmpeg shows cover art as a video of one frame.
+        if stream.disposition & stream.disposition.attached_pic:
+            continue
+        if stream.codec_context is None:
+            raise UserError(
+                f"{name} is coded in a way that cannot be decoded here, or cut short; convert it to an .mp4"
+            )
+        return stream
     raise UserError(f"{name} has no video stream; give a video such as an .mp4")

@@ -15,6 +15,15 @@ from dvface.errors import UserError
 from dvface.video.colour import ColourConverter, picture_stream
 
 FRAME_SUFFIXES = (".png", ".jpg", ".jpeg")
+PICTURES = ("PNG", "JPEG")  # Pillow knows formats that start programs
+FORMATS = (
+    # What files are made of that count as videos by their names …
+    *("mov", "matroska", "avi", "mpeg", "mpegts", "mpegvideo", "m4v", "mpegtsraw"),
+    # … and what else carries its pictures within itself.
+    *("apng", "asf", "av1", "dirac", "dnxhd", "dv", "flv", "gif", "gxf", "h261", "h263", "h264", "hevc", "ivf", "kux"),
+    *("mjpeg", "mxf", "nsv", "nut", "nuv", "obu", "ogg", "rm", "vc1", "vc1test", "vvc", "wtv", "yuv4mpegpipe"),
+)
+"""FFmpeg's names of the formats that are read; playlists and scripts, which name other files, are not among them."""
 
 
 @contextmanager
@@ -22,14 +31,20 @@ def open_video(path: str | Path) -> Iterator[tuple[Any, Any]]:
     """Yield the opened container and its picture stream.
 
     Raises:
-        UserError: the file is missing, is a folder, is no video or has no video stream.
+        UserError: the file is missing, is a folder, is no video, names other files or has no video stream.
     """
     if not Path(path).exists():
         raise UserError(f"video {path} does not exist; correct the path")
     if Path(path).is_dir():
         raise UserError(f"{path} is a folder; give one video file")
     try:
-        container = av.open(str(path))
+        # Before FFmpeg follows what a playlist names, which may lie on another machine.
+        container = av.open(str(path), options={"format_whitelist": ",".join(FORMATS)})
+    except av.ArgumentError as error:
+        raise UserError(
+            f"{path} is no file of moving pictures but a playlist, a picture, text, sound or the like; give a video "
+            "such as an .mp4"
+        ) from error
     except av.FFmpegError as error:
         raise UserError(f"{path} cannot be opened as a video ({error.strerror}); give a whole video") from error
     with container:
@@ -63,22 +78,24 @@ def upright_frames(container: Any, stream: Any, name: str) -> Iterator[np.ndarra
 
 
 def frame_files(folder: str | Path) -> list[Path]:
-    """The folder's png and jpg files in natural order: ``frame2`` before ``frame10``."""
+    """The folder's png and jpg files in natural order: ``frame2`` before ``frame10``; hidden ones are none of them."""
 
     def natural(path: Path) -> list[tuple[int, str]]:
         return [(int(part or 0), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", path.name)]
 
-    return sorted((path for path in Path(folder).iterdir() if path.suffix.lower() in FRAME_SUFFIXES), key=natural)
+    named = (path for path in Path(folder).iterdir() if path.suffix.lower() in FRAME_SUFFIXES)
+    # A Mac puts "._0.png" beside "0.png" on foreign disks; a pipe would be waited on for ever.
+    return sorted((path for path in named if not path.name.startswith(".") and path.is_file()), key=natural)
 
 
 def read_picture(path: Path) -> np.ndarray:
     """The picture as (H, W, 3) uint8 RGB.
 
     Raises:
-        UserError: it is missing or damaged, or larger than Pillow opens.
+        UserError: it is missing or damaged, no png or jpg inside, or larger than Pillow opens.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=PICTURES) as image:
             return np.asarray(image.convert("RGB"))
     # A damaged png raises any of these.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

@@ -92,6 +92,13 @@ def playlist(folder: Path, frames: np.ndarray) -> Path:
     return folder / "playlist.mp4"
 
 
+def script(folder: Path, frames: np.ndarray) -> Path:
+    """A script called .mp4, which makes one long video of another file."""
+    other = _write(folder / "script-target.mp4", frames[:GROUP])
+    (folder / "script.mp4").write_text("ffconcat version 1.0\n" + f"file {other.name}\n" * 30)
+    return folder / "script.mp4"
+
+
 def _write_sound(path: Path, cover: np.ndarray | None = None) -> Path:
     with av.open(str(path), "w") as container:
         sound = container.add_stream("aac", rate=16000, layout="mono")
@@ -199,6 +206,7 @@ UNUSABLE: Mapping[str, Callable[[Path, np.ndarray], Path]] = MappingProxyType(
         "empty": empty,
         "text": text,
         "playlist": playlist,
+        "script": script,
         "sound_only": sound_only,
         "cover_art": cover_art,
         "high_range": high_range,

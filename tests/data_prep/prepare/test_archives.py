@@ -1,6 +1,9 @@
+import errno
 import gzip
 import io
+import os
 import pickle
+import resource
 import stat
 import struct
 import tarfile
@@ -11,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dvface.data_prep.plan import Rejection
-from dvface.data_prep.prepare.archives import members, open_source
+from dvface.data_prep.prepare.archives import _unpack, members, open_source
 from dvface.data_prep.prepare.layouts.folder import AnyFolder
 from dvface.data_prep.prepare.layouts.named import VFHQ, VoxCeleb2
 from dvface.data_prep.prepare.source import Origin, Source
@@ -75,6 +78,7 @@ def test_videos_of_an_archive_are_sources_and_open_as_their_bytes(tmp_path: Path
             assert path.parent == scratch
             assert path.suffix == Path(member).suffix.lower()
             assert "b c" not in path.name
+            assert path.name.startswith(".")
         assert list(scratch.iterdir()) == []
 
 
@@ -200,8 +204,10 @@ def test_a_zip_that_lies_about_a_size_is_left_at_that_size(tmp_path: Path, promi
 def test_a_member_larger_than_the_disk_is_refused_unread(tmp_path: Path) -> None:
     as_zip(tmp_path / "x.zip", {"a.mp4": b"x"})
     huge = Source("a", "x.zip/a.mp4", tmp_path / "x.zip", "a.mp4", Origin("a"), 1 << 60)
-    with pytest.raises(UserError, match="has room for"), open_source(huge, tmp_path):
+    (tmp_path / "scratch").mkdir()
+    with pytest.raises(UserError, match="has room for") as caught, open_source(huge, tmp_path / "scratch"):
         pass
+    assert "scratch" not in str(caught.value)
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
@@ -227,7 +233,7 @@ def test_damage_within_a_member_and_lost_members_are_named(tmp_path: Path, suffi
 def test_names_that_are_no_utf_8_work(tmp_path: Path) -> None:
     as_tar(tmp_path / "x.tar", {"\udcff\n😀.mp4": b"seen"})
     (source,) = found(tmp_path)[0].values()
-    assert source.name == "x.tar/\\udcff\n😀.mp4"
+    assert source.name == "x.tar/\\udcff\\n😀.mp4"
     with open_source(source, tmp_path) as path:
         assert path.read_bytes() == b"seen"
 
@@ -247,3 +253,124 @@ def test_layouts_read_names_within_archives(tmp_path: Path) -> None:
 def test_members_lists_without_unpacking(tmp_path: Path) -> None:
     listed = members(as_zip(tmp_path / "x.zip", FILES))
     assert [(one.name, one.size, one.fault) for one in listed] == [(n, len(d), None) for n, d in FILES.items()]
+
+
+def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
+    """A tar's block that promises ``size`` bytes, which may be below 0."""
+    info = tarfile.TarInfo(name)
+    info.type = kind
+    block = bytearray(info.tobuf(tarfile.GNU_FORMAT)[:512])
+    block[124:136] = b"\xff" + size.to_bytes(11, "big", signed=True) if size < 0 else b"%011o\0" % size
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+def reason_of(archive: Path) -> str:
+    (archive.parent / "good.mp4").write_bytes(b"x")
+    sources, reasons = found(archive.parent)
+    assert list(sources) == ["good.mp4"]
+    return reasons[archive.name]
+
+
+@pytest.mark.parametrize("size", [-1, -512, -1024])
+def test_a_tar_that_leads_backwards_is_damaged(tmp_path: Path, size: int) -> None:
+    (tmp_path / "x.tar").write_bytes(header("a.txt", 0) + header("v.mp4", size) + bytes(1024))
+    assert f"a header promises {size} bytes" in reason_of(tmp_path / "x.tar")
+
+
+@pytest.mark.parametrize("size", [-512, -1024, -1536])
+def test_an_extended_header_that_leads_backwards_is_damaged(tmp_path: Path, size: int) -> None:
+    info = tarfile.TarInfo("v.mp4")
+    info.pax_headers = {"size": str(size)}
+    data = header("a.txt", 0) + info.tobuf(tarfile.PAX_FORMAT) + bytes(1024)
+    (tmp_path / "x.tar").write_bytes(data)
+    assert f"a header promises {size} bytes" in reason_of(tmp_path / "x.tar")
+
+
+@pytest.mark.parametrize("kind", [b"x", b"g", b"X", b"L", b"K"])
+def test_a_huge_extended_header_is_refused_unread(tmp_path: Path, kind: bytes) -> None:
+    # There is nothing behind it: whoever reads finds "unexpected end of data" or nothing.
+    packed = gzip.compress(header("a.txt", 0) + header("x", 700 << 20, kind))
+    (tmp_path / "x.tar.gz").write_bytes(packed)
+    assert f"a header promises {700 << 20} bytes" in reason_of(tmp_path / "x.tar.gz")
+
+
+def test_long_names_and_a_size_in_an_extended_header_are_no_damage(tmp_path: Path) -> None:
+    name = "folder/" * 60 + "v.mp4"
+    for form, archive in ((tarfile.PAX_FORMAT, "pax.tar"), (tarfile.GNU_FORMAT, "gnu.tar")):
+        info = tarfile.TarInfo(name)
+        info.size, info.pax_headers = 4, {"size": "4", "comment": "x" * 5000}
+        with tarfile.open(tmp_path / archive, "w", format=form) as tar:
+            tar.addfile(info, io.BytesIO(b"seen"))
+    for source in found(tmp_path)[0].values():
+        with open_source(source, tmp_path) as path:
+            assert path.read_bytes() == b"seen"
+
+
+def test_a_zip_whose_name_is_no_utf_8_is_named(tmp_path: Path) -> None:
+    data = as_zip(tmp_path / "x.zip", {"é.mp4": b"x"}).read_bytes()
+    (tmp_path / "x.zip").write_bytes(data.replace("é".encode(), b"\xff\xfe"))
+    assert "is damaged or no archive ('utf-8' codec can't decode" in reason_of(tmp_path / "x.zip")
+
+
+def test_damaged_lzma_is_named(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("v.mp4", bytes(range(256)) * 9)
+    data = bytearray((tmp_path / "x.zip").read_bytes())
+    data[30 + 5 + 9 : 30 + 5 + 60] = b"\xff" * 51  # after the local header, the name and the properties
+    (tmp_path / "x.zip").write_bytes(data)
+    (source,) = found(tmp_path)[0].values()
+    with pytest.raises(UserError, match=r"x\.zip is damaged or no archive at v\.mp4"), open_source(source, tmp_path):
+        pass
+    (tmp_path / "x.zip").unlink()
+    with tarfile.open(tmp_path / "x.tar", "w:xz") as tar:
+        for number in range(3):
+            info = tarfile.TarInfo(f"{number}.mp4")
+            info.size = 100_000
+            tar.addfile(info, io.BytesIO(os.urandom(info.size)))
+    data = bytearray((tmp_path / "x.tar").read_bytes())
+    for at in range(len(data) // 2, len(data) // 2 + (1 << 16) + 9):  # some header of a block is among them
+        data[at] ^= 0x5A
+    (tmp_path / "x.tar").write_bytes(data)
+    assert reason_of(tmp_path / "x.tar") == "is damaged or no archive (Corrupt input data); copy it again"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a disk that is always full")
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_a_full_disk_is_not_blamed_on_the_archive(tmp_path: Path, suffix: str) -> None:
+    WRITERS[suffix](tmp_path / f"x{suffix}", FILES)
+    with open("/dev/full", "wb", buffering=0) as full, pytest.raises(OSError, match="space") as caught:
+        _unpack(tmp_path / f"x{suffix}", "a.mp4", len(FILES["a.mp4"]), full, lambda: None)
+    assert caught.value.errno == errno.ENOSPC
+
+
+def test_too_many_open_files_are_not_blamed_on_the_archive(tmp_path: Path) -> None:
+    archive = as_zip(tmp_path / "x.zip", FILES)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            members(archive)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_unpacking_a_late_member_gives_signs_of_life(tmp_path: Path, suffix: str) -> None:
+    before = {f"{number}.txt": b"x" for number in range(30)}
+    WRITERS[suffix](tmp_path / f"x{suffix}", {**before, "v.mp4": bytes(3 << 20)})
+    (source,) = found(tmp_path)[0].values()
+    beats: list[int] = []
+    with open_source(source, tmp_path, beat=lambda: beats.append(1)) as path:
+        assert path.stat().st_size == 3 << 20
+    assert len(beats) >= (3 if suffix == ".zip" else 33)
+
+
+def test_skipping_one_large_member_gives_signs_of_life(tmp_path: Path) -> None:
+    as_tar(tmp_path / "x.tar.gz", {"large.txt": os.urandom(6 << 20), "v.mp4": b"x"})
+    (source,) = found(tmp_path)[0].values()
+    beats: list[int] = []
+    with open_source(source, tmp_path, beat=lambda: beats.append(1)):
+        pass
+    assert len(beats) >= 6

@@ -79,6 +79,32 @@ def test_links_that_go_round_are_left_and_every_folder_is_walked_once(tmp_path: 
     assert reasons["a"] == "is a link to the folder b, which is taken already"
 
 
+def test_a_video_is_taken_once_however_many_links_lead_to_it(tmp_path: Path) -> None:
+    lay(tmp_path / "in", "b.mp4", ".hidden/blob", "c/frames/0.png", "notes.txt")
+    lay(tmp_path, "outside.mp4")
+    links = {"a.mp4": "in/b.mp4", "c/d.mkv": "in/b.mp4", "e.mp4": "outside.mp4", "f.mp4": "in/.hidden/blob"}
+    links |= {"c/frames/1.png": "in/c/frames/0.png", "other.txt": "in/notes.txt"}
+    for link, target in links.items():
+        (tmp_path / "in" / link).symlink_to(tmp_path / target)
+    os.link(tmp_path / "in/b.mp4", tmp_path / "in/hard.mp4")
+    sources, rejected = AnyFolder().find(tmp_path / "in")
+    assert [(source.name, source.size) for source in sources] == [
+        ("b.mp4", 1), ("c/frames", 2), ("e.mp4", 1), ("f.mp4", 1), ("hard.mp4", 1),
+    ]  # fmt: skip
+    assert {one.source: one.reason for one in rejected} == {
+        "a.mp4": "is a link to b.mp4, which is taken already",
+        "c/d.mkv": "is a link to b.mp4, which is taken already",
+        "notes.txt": "its suffix .txt is no video's",
+        "other.txt": "its suffix .txt is no video's",
+    }
+
+
+def test_a_name_cannot_forge_a_line_or_colour_a_screen() -> None:
+    assert shown("a\nb\r\t\x1b[31m\x7f\x9b.mp4") == "a\\nb\\r\\t\\x1b[31m\\x7f\\x9b.mp4"
+    assert shown("\u2028\u202egp4.mp4\udcff") == "\\u2028\\u202egp4.mp4\\udcff"
+    assert shown("été 中文 😀‍🎬.mp4") == "été 中文 😀‍🎬.mp4"
+
+
 @contextmanager
 def no_longer_root() -> Iterator[None]:
     user = os.geteuid()
@@ -154,6 +180,7 @@ def test_keys_are_unique_short_and_independent_of_order(names: list[str]) -> Non
     assert keys((name, name) for name in reversed(names)) == made[::-1]
     for name in names:
         shown(name).encode()
+        assert len(shown(name).splitlines()) <= 1
 
 
 @given(anything, st.lists(anything, max_size=5, unique=True))

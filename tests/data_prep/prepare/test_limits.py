@@ -15,6 +15,7 @@ import pytest
 from dvface.data_prep.engines import local
 from dvface.data_prep.prepare.limits import Beat, Limited
 from dvface.errors import UserError
+from dvface.weights import WeightsMissing
 
 SECONDS = 1.5
 
@@ -52,13 +53,26 @@ class Stubborn(Exception):
         super().__init__(f"{one} and {two}")
 
 
+def slow_start() -> None:
+    """Takes longer than an item may."""
+    time.sleep(SECONDS + 0.3)
+
+
+def nothing() -> None:
+    """No preparation."""
+
+
+def no_weights() -> None:
+    raise WeightsMissing("the network is not at hand")
+
+
 def failed(item: str, reason: str) -> str:
     return f"{item}: {reason}"
 
 
 @pytest.fixture(scope="module")
 def limited() -> Limited:
-    return Limited(work, SECONDS, failed)
+    return Limited(work, SECONDS, failed, slow_start)
 
 
 def test_results_come_back_and_the_process_is_kept(limited: Limited) -> None:
@@ -111,9 +125,14 @@ def test_exceptions_are_raised_in_the_caller_with_their_traceback(limited: Limit
     assert limited("pid") == pid
 
 
+def test_what_fails_before_the_first_item_is_raised() -> None:
+    with pytest.raises(WeightsMissing, match="not at hand"):
+        Limited(work, SECONDS, failed, no_weights)("abc")
+
+
 def test_what_cannot_be_pickled_is_refused_at_once() -> None:
     with pytest.raises((AttributeError, pickle.PicklingError)):
-        Limited(lambda item: item, 1, failed)
+        Limited(lambda item, beat: item, 1, failed, nothing)
 
 
 def test_interrupts_are_left_to_the_parent(limited: Limited) -> None:
@@ -128,8 +147,8 @@ def test_it_works_in_the_engines_workers(limited: Limited) -> None:
 
 PARENT = """
 import os, sys
-from tests.data_prep.prepare.test_limits import Limited, failed, work
-limited = Limited(work, 600, failed)
+from tests.data_prep.prepare.test_limits import Limited, failed, nothing, work
+limited = Limited(work, 600, failed, nothing)
 print(limited("pid"), flush=True)
 limited("sleep")
 """

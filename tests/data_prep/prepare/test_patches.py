@@ -99,3 +99,17 @@ def test_a_centred_crop_stands_still_around_all_places_of_the_face() -> None:
     assert matrices[0, 0, 0] == pytest.approx(1 / (1.5 * 58), rel=1e-5)
     with pytest.raises(ValueError, match="enlarge"):
         Centred(0, 1)
+
+
+@pytest.mark.parametrize("way", [(1, 0), (0, 1), (0.6, 0.8)])
+def test_a_face_that_leaves_the_middle_of_its_square_is_refused(way: tuple[float, float]) -> None:
+    crop = Centred(enlarge=1.2, most_drift=0.3)
+
+    def swaying(drift: float) -> np.ndarray:
+        # The face of the middle is the largest: drift is counted in its spans.
+        places = [(step * drift * 100, 100 if step == 0 else 80) for step in (-1, 0, 1)]
+        return np.stack([face_at(200 + way[0] * far, 200 + way[1] * far, side).landmarks for far, side in places])
+
+    assert crop.refusal(swaying(0.29)) is None
+    assert crop.refusal(swaying(0.44)) == "drift 0.44 is above most_drift=0.3"
+    assert Aligned().refusal(swaying(0.44)) is None

@@ -179,6 +179,25 @@ def test_filters_refuse_by_name_and_duplicates_stay_once(raw: Path, tmp_path: Pa
     assert not (tmp_path / "none" / "summary.json").exists()
 
 
+def test_parts_that_nobody_answers_for_are_not_used(raw: Path, made: Path, tmp_path: Path) -> None:
+    parts = tmp_path / "out" / ".parts"
+    parts.mkdir(parents=True)
+    for name in ("woman.jsonl", "woman.given-up.jsonl"):
+        (parts / name).write_text("{}")
+    assert lasting(run(raw, tmp_path / "out", *DIVIDED)) == lasting(made)
+
+
+def test_what_was_given_up_is_tried_again(raw: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "woman.mp4").hardlink_to(raw / "woman.mp4")
+    with pytest.raises(UserError, match="no clip can be made"):
+        run(folder, tmp_path / "out", "time_limit=1e-6")
+    reasons = [json.loads(line)["reason"] for line in (tmp_path / "out" / "rejected.jsonl").read_text().splitlines()]
+    assert reasons == ["gave no sign of life for time_limit=1e-06 seconds"]
+    assert len(entries_of(run(folder, tmp_path / "out"))) == 4
+
+
 def test_other_settings_are_not_mixed_in(raw: Path, made: Path) -> None:
     said: list[str] = []
     before = contents(made)
@@ -208,7 +227,21 @@ def test_a_wrong_setting_is_refused_before_any_work(raw: Path, tmp_path: Path, w
     assert not (tmp_path / "out").exists()
 
 
+def family(session: int) -> list[int]:
+    """Processes of a session that live."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, own = path.read_text().rpartition(") ")[2].split()[:4]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(own) == session and state != "Z":
+            found.append(int(path.parent.name))
+    return found
+
+
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_killed_again_and_again_it_ends_with_the_same_bytes(raw: Path, made: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "dvface.cli.main", "prepare", f"input={raw}", f"output={out}"]
@@ -218,8 +251,13 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(raw: Path, made: Pat
         )
         while not any(out.glob(sign)) and process.poll() is None:
             time.sleep(0.002)
-        os.killpg(process.pid, signal.SIGKILL)
+        # Sometimes the whole family, sometimes the first process alone, which the others must follow by themselves.
+        (os.kill if sign == ".parts/*.jsonl" else os.killpg)(process.pid, signal.SIGKILL)
         process.wait()
+        deadline = time.monotonic() + 5
+        while family(process.pid):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
         assert not (out / "summary.json").exists()
     run(raw, out, *DIVIDED)
     assert lasting(out) == lasting(made)

@@ -189,9 +189,50 @@ def test_a_folder_of_frames(carphone: np.ndarray, tmp_path: Path) -> None:
     np.testing.assert_array_equal(frames[3].pixels, carphone[4])
     assert reading.remarks == ["changes size at frame 8", "frame 3 (8.png) is no readable picture and left out"]
     assert (reading.rate, reading.facts["frames"], reading.facts["width"]) == (25, 9, 176)
-    (tmp_path / "none").mkdir()
+    (tmp_path / "none/.hidden.png").mkdir(parents=True)
     with pytest.raises(UserError, match="holds no png or jpg"):
         read(tmp_path / "none")
+
+
+def test_names_of_bad_pictures_can_be_shown_and_many_are_counted(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 2)).save(tmp_path / "0.png")
+    for number in range(30):
+        (tmp_path / f"{number + 1}\udcff\n.png").write_bytes(b"bad")
+    _, reading = read(tmp_path)
+    assert len(reading.remarks) == 21
+    assert reading.remarks[0] == "frame 1 (1\\udcff\\n.png) is no readable picture and left out"
+    assert reading.remarks[-1] == "and 10 more bad pictures"
+
+
+def test_many_changes_of_size_are_counted(tmp_path: Path) -> None:
+    for number in range(24):
+        Image.new("RGB", (4, 2 + number % 2)).save(tmp_path / f"{number}.png")
+    _, reading = read(tmp_path)
+    assert reading.remarks[19:] == ["changes size at frame 20", "and 3 more changes of size"]
+
+
+def test_many_damaged_stretches_are_counted(carphone: np.ndarray, tmp_path: Path) -> None:
+    path = _write(tmp_path / "clip.mp4", carphone[:, :64, :64], codec="mpeg2video", options={"g": "1"})
+    for number in range(0, 120, 4):
+        damage(path, number)
+    _, reading = read(path)
+    assert [remark for remark in reading.remarks if "more" in remark] == ["and 10 more damaged stretches"]
+    assert len(reading.remarks) == 21
+
+
+def test_what_is_read_beats_delivered_or_not(carphone: np.ndarray, tmp_path: Path) -> None:
+    write_video(tmp_path / "clip.mp4", carphone[:FRAMES], Fraction(50))
+    (tmp_path / "frames").mkdir()
+    for number in range(9):
+        (tmp_path / "frames" / f"{number}.png").write_bytes(b"bad")
+    beats: list[int] = []
+    with Reading(tmp_path / "clip.mp4", Fraction(1), beat=lambda: beats.append(1)) as reading:
+        assert len(list(reading)) == 1
+    assert len(beats) >= FRAMES
+    beats.clear()
+    with Reading(tmp_path / "frames", None, beat=lambda: beats.append(1)) as reading, pytest.raises(UserError):
+        list(reading)
+    assert len(beats) == 9
 
 
 MILLISECONDS = {
@@ -214,6 +255,20 @@ def test_the_nominal_rate(kind: str) -> None:
 def test_useless_timestamps_are_counted() -> None:
     assert nominal_rate([None, None], Fraction(30)) == (30, False)
     assert nominal_rate([Fraction(1)] * 9, None) == (25, False)
+
+
+@pytest.mark.parametrize("declared", [None, Fraction(30), Fraction(1, 5000)])
+def test_times_of_no_rate_fall_back(declared: Fraction | None) -> None:
+    hours = [Fraction(5000 * n) for n in range(4)]
+    assert nominal_rate(hours, declared) == (declared or 25, True)
+    instants = [Fraction(n, 10**9) for n in range(4)]
+    assert nominal_rate(instants, declared) == (declared or 25, False)
+
+
+def test_pictures_hours_apart_are_read_each_as_a_scene(carphone: np.ndarray, tmp_path: Path) -> None:
+    path = _write(tmp_path / "hours.mkv", carphone[:3], times=[0, 5_000_000, 10_000_000])
+    frames, reading = read(path, Fraction(25))
+    assert (breaks(frames), reading.rate > 0) == ([0, 1, 2], True)
 
 
 def place(clock: Clock, times: list[float | None]) -> list[tuple[float, bool] | None]:

@@ -196,3 +196,11 @@ def test_a_person_of_a_thousand_tracks_is_one_group():
     ]
     chosen = split(items, TENTHS, 0, "identity")
     assert [chosen[one.source].group for one in items] == [f"v{number % 3:04d}" for number in range(1500)]
+
+
+def test_sources_of_the_same_footage_stay_together():
+    copy = Item("copy", "copy", None, None, 1, (), ["v3"])
+    items = [*(item(f"v{number}", clips=5) for number in range(6)), copy]
+    chosen = split(items, {"validation": 0.2, "test": 0.2}, 0, "source")
+    assert chosen["copy"] == chosen["v3"]
+    assert chosen["copy"].group == "copy"

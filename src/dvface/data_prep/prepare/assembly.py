@@ -54,12 +54,13 @@ class _Track:
     """A track that may still grow.
 
     Attributes:
-        past: landmarks and whether they were seen, of the frames that the first clip's smoothing looks back at.
+        past: (P, 5, 2) landmarks of the frames before, missed ones filled in: what smoothing looks back at, one
+            at least, from which frames missed next are filled in.
         waiting: frames that are in no clip yet.
         clips: how many were made.
     """
 
-    past: list[tuple[np.ndarray, bool]] = field(default_factory=list)
+    past: np.ndarray = field(default_factory=lambda: np.empty((0, 5, 2)))
     waiting: list[Glimpse] = field(default_factory=list)
     clips: int = 0
 
@@ -72,8 +73,10 @@ class _Track:
 class Assembler:
     """Cuts tracks into clips that follow one another without overlap.
 
-    Of each face only its surroundings are kept, and of them no more than a clip and the frames that smoothing looks
-    ahead at.
+    Of each face only its surroundings are kept, for frames + context(sigma) + most_missed frames at most. A frame's
+    take 3 · (2 · reach · 2 · size)² bytes or the whole frame's, whichever is less. With four faces, crops of 512,
+    reach 0.86, sigma 5 and most_missed 3 that is 1.4 GB for clips of 17 frames and 3.7 GB for 81, where all faces are
+    as large as that; faces of 512 pixels take a quarter.
 
     Args:
         tracker: follows the faces.
@@ -122,7 +125,7 @@ class Assembler:
         patch = take_patch(frame.pixels, picture, sighting.face, self.reach, self.size)
         track = self._tracks.setdefault(sighting.track, _Track())
         track.waiting.append(Glimpse(frame.index, frame.seconds, sighting.face, sighting.seen, patch))
-        if track.seen >= self.frames + self.ahead:
+        while track.seen >= self.frames + self.ahead:
             yield self._clip(sighting.track, track)
 
     def _finish(self, number: int) -> Iterator[TrackClip]:
@@ -136,15 +139,14 @@ class Assembler:
 
     def _clip(self, number: int, track: _Track) -> TrackClip:
         """Take the first clip off the track's waiting frames."""
-        near = track.waiting[: self.frames + self.ahead]
-        marks = np.stack([*(mark for mark, _ in track.past), *(glimpse.face.landmarks for glimpse in near)])
-        seen = np.array([*(known for _, known in track.past), *(glimpse.seen for glimpse in near)])
-        filled = fill_missed(marks, seen)
-        own = slice(len(track.past), len(track.past) + self.frames)
-        smoothed = smooth(filled, self.sigma)[own]
-        clip = TrackClip(number, tuple(track.waiting[: self.frames]), filled[own], smoothed)
-        kept = [*track.past, *((glimpse.face.landmarks, glimpse.seen) for glimpse in clip.glimpses)]
-        track.past = kept[max(0, len(kept) - self.ahead) :] if self.ahead else []
+        # The last of them was seen, so that a clip's own frames have known ones on both sides.
+        near = track.waiting[: track.seen]
+        marks = np.concatenate([track.past, [glimpse.face.landmarks for glimpse in near]])
+        filled = fill_missed(marks, np.array([*(True for _ in track.past), *(glimpse.seen for glimpse in near)]))
+        start, stop = len(track.past), len(track.past) + self.frames
+        smoothed = smooth(filled, self.sigma)[start:stop]
+        clip = TrackClip(number, tuple(near[: self.frames]), filled[start:stop], smoothed)
+        track.past = filled[max(0, stop - max(1, self.ahead)) : stop].copy()
         del track.waiting[: self.frames]
         track.clips += 1
         return clip

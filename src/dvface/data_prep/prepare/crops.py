@@ -4,6 +4,7 @@ from typing import Protocol
 
 import numpy as np
 
+from dvface.data_prep.prepare.filters.verdicts import above
 from dvface.data_prep.prepare.patches import square_centre
 from dvface.perception.alignment import span, to_template
 
@@ -26,6 +27,14 @@ class Crop(Protocol):
         """
         ...
 
+    def refusal(self, landmarks: np.ndarray) -> str | None:
+        """Why the clip is refused, such as ``drift 0.44 is above most_drift=0.3``; None when it may stay.
+
+        Args:
+            landmarks: (T, 5, 2), smoothed.
+        """
+        ...
+
 
 class Aligned:
     """The field's 512 template in every frame: eyes level and at one place, as aligned restorers want their input.
@@ -42,13 +51,18 @@ class Aligned:
         """See `Crop.matrices`."""
         return to_template(landmarks)
 
+    def refusal(self, landmarks: np.ndarray) -> str | None:
+        """See `Crop.refusal`: None, for the crop goes wherever the face does."""
+        return None
+
 
 class Centred:
     """One upright square for the whole clip around all places of the face, as VFHQ's clips are cut: the head moves.
 
     Args:
         enlarge: the square's side in spans of the clip's largest face.
-        most_drift: how far the face may move from the square's middle, in spans; a clip with more is refused.
+        most_drift: how far the face's middle may move from the square's, in the same spans; a clip with more is
+            refused.
     """
 
     def __init__(self, enlarge: float, most_drift: float) -> None:
@@ -63,8 +77,23 @@ class Centred:
 
     def matrices(self, landmarks: np.ndarray) -> np.ndarray:
         """See `Crop.matrices`."""
-        centres = square_centre(landmarks)
-        middle = (centres.min(0) + centres.max(0)) / 2
-        side = self.enlarge * float(np.max(span(landmarks)))
+        middle = _middle(square_centre(landmarks))
+        side = self.enlarge * _largest(landmarks)
         one = np.array([[1 / side, 0, 0.5 - middle[0] / side], [0, 1 / side, 0.5 - middle[1] / side]])
         return np.broadcast_to(one, (len(landmarks), 2, 3))
+
+    def refusal(self, landmarks: np.ndarray) -> str | None:
+        """See `Crop.refusal`."""
+        centres = square_centre(landmarks)
+        drift = float(np.linalg.norm(centres - _middle(centres), axis=-1).max()) / _largest(landmarks)
+        return above("drift", drift, self.most_drift, "most_drift")
+
+
+def _middle(centres: np.ndarray) -> np.ndarray:
+    """(2,): of the upright box around (T, 2)."""
+    return np.asarray((centres.min(0) + centres.max(0)) / 2)
+
+
+def _largest(landmarks: np.ndarray) -> float:
+    """Span of the clip's largest face."""
+    return float(np.max(span(landmarks)))

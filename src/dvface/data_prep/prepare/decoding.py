@@ -1,7 +1,7 @@
 """Frames out of a damaged or interlaced stream, before they are turned into pixels."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from heapq import heappop, heappush
@@ -11,6 +11,8 @@ from typing import Any
 import av
 from av.filter import Graph
 from av.video.frame import PictureType
+
+from dvface.data_prep.prepare.remarks import Repeated
 
 LOOKED_AT = 50  # packets that the frame rate is judged by
 MOST_HELD = 8  # frames between two that others refer to: encoders make 3, some up to 8
@@ -31,10 +33,13 @@ class Decoder:
     """Decodes packet by packet; from damage on it leaves frames out up to the next keyframe.
 
     A frame that others refer to comes out after those shown before it, so these wait until it proves whole.
+    ``beat`` is called for every packet.
     """
 
-    def __init__(self, container: Any, stream: Any) -> None:
-        self.remarks: list[str] = []
+    def __init__(self, container: Any, stream: Any, beat: Callable[[], None]) -> None:
+        self._beat = beat
+        self._stretches = Repeated("damaged stretches")
+        self._ends: list[str] = []
         self.packets = 0
         self._index = 0
         self._held: list[Any] = []
@@ -50,9 +55,17 @@ class Decoder:
 
     def _demux(self, container: Any, stream: Any) -> Iterator[Any]:
         try:
-            yield from (packet for packet in container.demux(stream) if packet.size)
+            for packet in container.demux(stream):
+                self._beat()
+                if packet.size:
+                    yield packet
         except av.FFmpegError as error:
-            self.remarks.append(f"cannot be read to its end ({error.strerror})")
+            self._ends.append(f"cannot be read to its end ({error.strerror})")
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is damaged so far, a sentence each."""
+        return [*self._stretches.told, *self._ends]
 
     def frames(self) -> Iterator[Decoded]:
         """Whole frames in the order of showing."""
@@ -112,9 +125,9 @@ class Decoder:
     def _resume(self) -> None:
         first, last = self._index, self._index + self._lost - 1
         if first < last:
-            self.remarks.append(f"frames {first} to {last} are damaged and left out")
+            self._stretches.add(f"frames {first} to {last} are damaged and left out")
         else:
-            self.remarks.append(f"frame {first} is damaged and left out")
+            self._stretches.add(f"frame {first} is damaged and left out")
         self._index += self._lost
         self._damaged, self._lost, self._whole = False, 0, False
 

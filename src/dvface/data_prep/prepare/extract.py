@@ -27,6 +27,8 @@ from dvface.perception.tracks import Tracker
 
 TOGETHER = 16  # frames that the detector is given at once …
 TOGETHER_BYTES = 128 * 2**20  # … or as many as fit into this
+DRIFT = "drift"
+"""Name, among the filters, of what refuses a clip whose face moves too far for its crop."""
 OUT_OF_REACH = "reach"
 """Name, among the filters, of what refuses a clip whose face leaves its surroundings."""
 
@@ -55,7 +57,7 @@ class Extraction:
         tools: what it is done with.
         source: the video.
         path: where it lies.
-        beat: called for every frame that was decoded: a sign of life.
+        beat: called again and again while reading: a sign of life.
 
     Attributes:
         reading: what was read, and what was wrong with it.
@@ -64,9 +66,9 @@ class Extraction:
     """
 
     def __init__(self, tools: Tools, source: Source, path: Path, beat: Beat) -> None:
-        self.tools, self.source, self.beat = tools, source, beat
+        self.tools, self.source = tools, source
         self.clock = Clock()
-        self.reading = Reading(path, tools.rate)
+        self.reading = Reading(path, tools.rate, beat)
         self.assembler = Assembler(
             Tracker(**tools.tracking), tools.clip_frames, tools.smoothing, tools.crop.reach, tools.size
         )
@@ -78,7 +80,7 @@ class Extraction:
             UserError: nothing can be read.
         """
         with self.reading as frames:
-            decoded = self._beating(self.clock.drawn("decode", frames))
+            decoded = self.clock.drawn("decode", frames)
             scenes = self.clock.drawn("find cuts", self.tools.scenes.split(decoded))
             for frame, faces in self._with_faces(scenes):
                 yield from map(self._judge, self._assembled(self.assembler.feed(frame, faces)))
@@ -86,11 +88,6 @@ class Extraction:
 
     def _assembled(self, clips: Iterable[TrackClip]) -> Iterator[TrackClip]:
         return self.clock.drawn("track", clips)
-
-    def _beating(self, frames: Iterable[RawFrame]) -> Iterator[RawFrame]:
-        for frame in frames:
-            self.beat()
-            yield frame
 
     def _with_faces(self, frames: Iterable[RawFrame]) -> Iterator[tuple[RawFrame, list[Face]]]:
         for group in _alike(frames):
@@ -105,9 +102,13 @@ class Extraction:
         measures: dict[str, float] = {}
         person: tuple[float, ...] | None = None
         hashes: tuple[str, ...] = ()
-        if face is None:
-            failed[OUT_OF_REACH] = "the face moves further than crop.most_drift allows, or leaves the frame"
-        else:
+        if (drift := self.tools.crop.refusal(clip.smoothed)) is not None:
+            failed[DRIFT] = drift
+        elif face is None:
+            failed[OUT_OF_REACH] = (
+                "the crop reaches beyond what was kept around the face, which grows or turns too fast"
+            )
+        if face is not None:
             with self.clock.step("filters"):
                 for name, judge in self.tools.filters.items():
                     verdict = judge(face)

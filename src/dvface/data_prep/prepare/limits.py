@@ -19,7 +19,7 @@ Beat = Callable[[], None]
 """A function calls it as a sign of life; often is fine."""
 
 RETRY_SECONDS = 1.0  # whoever kills a whole family of processes is through with it by then
-KILLS = (signal.SIGKILL, signal.SIGTERM)
+KILLS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 START = "from dvface.data_prep.prepare.limits import serve; serve()"
 BEAT_SECONDS = 0.5  # between two signs of life that are passed on
@@ -41,13 +41,18 @@ class Limited(Generic[Item, Result]):
             raised in the caller.
         seconds: that may pass without a beat or the result; starting the process does not count.
         on_failure: gives the result for an item and the reason why the function gave none.
+        first: called once in the process before any item, such as to load weights; its time does not count.
     """
 
     def __init__(
-        self, function: Callable[[Item, Beat], Result], seconds: float, on_failure: Callable[[Item, str], Result]
+        self,
+        function: Callable[[Item, Beat], Result],
+        seconds: float,
+        on_failure: Callable[[Item, str], Result],
+        first: Callable[[], object],
     ) -> None:
         # Kept as bytes, so that copies of this object in one process know each other's worker.
-        self._code = pickle.dumps(function)
+        self._code = pickle.dumps((function, first))
         self._seconds = seconds
         self._on_failure = on_failure
 
@@ -119,12 +124,15 @@ class _Worker:
         try:
             self._pipe.send(sys.path)
             self._pipe.send_bytes(code)
-            self._pipe.recv()
+            answer = self._pipe.recv()
         except (EOFError, ConnectionError) as error:
             raise RuntimeError(f"a worker process did not start ({self._end()})") from error
         except BaseException:
             self.stop()
             raise
+        if isinstance(answer, _Raised):
+            self.stop()
+            raise answer.error
 
     def serves(self, code: bytes) -> bool:
         """Whether it lives, belongs to this process and not to the one that this was forked from, and has ``code``."""
@@ -167,7 +175,12 @@ def serve() -> None:
             return
     pipe = Connection(descriptor)
     sys.path[:] = pipe.recv()
-    function = pickle.loads(pipe.recv_bytes())  # noqa: S301 (pickled by our own parent)
+    function, first = pickle.loads(pipe.recv_bytes())  # noqa: S301 (pickled by our own parent)
+    try:
+        first()
+    except Exception as error:
+        pipe.send(_Raised(_portable(error)))
+        return
     pipe.send("ready")
     while True:
         try:

@@ -7,12 +7,17 @@ from collections import Counter
 from collections.abc import Iterable
 
 MOST_BYTES = 120
+# Control characters, ends of lines and paragraphs, marks that turn the direction of writing, lone surrogates.
+UNSHOWABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 STEP = 8  # hexadecimal digits of SHA-256 that a key gets at a time
 
 
 def shown(name: str) -> str:
-    """``name`` as it may stand in UTF-8 files and on screens: what is no UTF-8 becomes ``\\udcff`` and the like."""
-    return name.encode(errors="backslashreplace").decode()
+    """``name`` as it may stand in UTF-8 files and on screens, in one line that colours nothing.
+
+    What is no UTF-8 becomes ``\\udcff`` and the like, a control character ``\\n`` or ``\\x1b``.
+    """
+    return UNSHOWABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), name)
 
 
 def safe(name: str) -> str:

@@ -51,6 +51,11 @@ class Collection:
         return {clip.key: self.assignments[clip.source].split for clip in self.kept}
 
     @property
+    def remarks(self) -> list[str]:
+        """What was decided against a data set's own splits, a sentence each."""
+        return sorted({one.remark for one in self.assignments.values() if one.remark})
+
+    @property
     def people(self) -> dict[str, str]:
         """Clip -> the group of recordings and people that its source belongs to."""
         return {clip.key: self.assignments[clip.source].group for clip in self.kept}
@@ -69,12 +74,15 @@ def collect(
         shares: `dvface.config.schema.SplitSettings` as a mapping.
     """
     clips = sorted((clip for part in parts for clip in part.clips), key=lambda clip: clip.key)
-    if most is not None:
-        repeated = duplicates([clip for clip in clips if not clip.failed], most)
-        clips = [
-            replace(clip, failed={DUPLICATE: f"repeats {repeated[clip.key]}"}) if clip.key in repeated else clip
-            for clip in clips
-        ]
+    repeated = {} if most is None else duplicates([clip for clip in clips if not clip.failed], most)
+    owners = {clip.key: clip.source for clip in clips}
+    repeats: dict[str, set[str]] = defaultdict(set)
+    for key, other in repeated.items():
+        repeats[owners[key]].add(owners[other])
+    clips = [
+        replace(clip, failed={DUPLICATE: f"repeats {repeated[clip.key]}"}) if clip.key in repeated else clip
+        for clip in clips
+    ]
     by_source: dict[str, list[ClipRecord]] = defaultdict(list)
     for clip in clips:
         if not clip.failed:
@@ -86,10 +94,11 @@ def collect(
             source.origin.person,
             source.origin.split,
             len(by_source[source.key]),
-            _track_embeddings(by_source[source.key]),
+            _people(by_source[source.key], shares["most_distance"]),
+            sorted(repeats[source.key]),
         )
         for source in sources
-        if source.key in by_source
+        if source.key in by_source or source.key in repeats
     ]
     wanted = {name: shares[name] for name in ("validation", "test")}
     assignments = split(items, wanted, seed, shares["by"], shares["most_distance"])
@@ -97,13 +106,18 @@ def collect(
     return Collection([part.source for part in parts], clips, entries, assignments)
 
 
-def _track_embeddings(clips: Sequence[ClipRecord]) -> list[list[float]]:
-    """One mean embedding a track, of those that have any."""
-    tracks: dict[int, list[tuple[float, ...]]] = defaultdict(list)
+def _people(clips: Sequence[ClipRecord], most_distance: float) -> list[list[float]]:
+    """Mean embeddings: one for each stretch of a track that shows one person, since a missed cut may change them."""
+    stretches: dict[int, list[list[tuple[float, ...]]]] = defaultdict(list)
     for clip in clips:
-        if clip.person is not None:
-            tracks[clip.track].append(clip.person)
-    return [np.mean(tracks[number], axis=0).tolist() for number in sorted(tracks)]
+        if clip.person is None:
+            continue
+        of_track = stretches[clip.track]
+        if of_track and np.linalg.norm(np.mean(of_track[-1], axis=0) - clip.person) < most_distance:
+            of_track[-1].append(clip.person)
+        else:
+            of_track.append([clip.person])
+    return [np.mean(one, axis=0).tolist() for number in sorted(stretches) for one in stretches[number]]
 
 
 def pack(folder: Path, collection: Collection, seed: int, clips_per_shard: int) -> None:

@@ -5,12 +5,12 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from importlib.metadata import version
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import av
-import cv2
-import numpy as np
 
 from dvface.config.build import build
 from dvface.config.schema import PrepareSettings
@@ -25,7 +25,8 @@ from dvface.data_prep.prepare.report import write_contact_sheet, write_report
 from dvface.data_prep.prepare.report_data import Report
 from dvface.data_prep.prepare.source import Layout, Source
 from dvface.data_prep.prepare.tools import Tools, open_tools, specification
-from dvface.data_prep.prepare.work import Work, part_files, read_part
+from dvface.data_prep.prepare.work import GIVEN_UP, Work, part_files, read_part
+from dvface.data_prep.work import PARTS
 from dvface.errors import UserError
 from dvface.files import text_sha256, write_json, write_text
 from dvface.report.progress import Progress
@@ -33,6 +34,16 @@ from dvface.report.progress import Progress
 FORMAT_VERSION = 1
 KIND = Kind("prepare.json", "summary.json")
 REPORT, SHEET = "report.html", "contact_sheet.png"
+SOFTWARE = (
+    "dvface",
+    "av",
+    "numpy",
+    "opencv-python-headless",
+    "scenedetect-headless",
+    "dlib-bin",
+    "torch",
+    "torchvision",
+)
 SHOWN = 20  # ignored and refused inputs; the file has all
 MEGABYTE = 1_000_000
 
@@ -58,15 +69,19 @@ def prepare(settings: PrepareSettings, say: Callable[[str], None]) -> None:
     made_of = statement(settings, tools, sources)
     check_same(folder, made_of, KIND)
     if is_finished(folder, KIND):
-        clean_up(folder, KIND)
+        with alone(folder):
+            clean_up(folder, KIND)
         say(f"finished before; look at {folder / REPORT}, check it with: dvface verify {folder}")
         return
     with alone(folder):
         check_same(folder, made_of, KIND)
+        if not (folder / KIND.settings).is_file():
+            rmtree(folder / PARTS, ignore_errors=True)  # whoever left it did not say what it is of
         clean_up(folder, KIND)
         write_json(folder / KIND.settings, made_of)
+        (folder / PARTS).mkdir(exist_ok=True)
         try:
-            _make(sources, Work(chosen, folder.absolute()), settings)
+            _make(sources, Work(chosen, tools.detector.name, folder.absolute()), settings)
             _finish(settings, folder, sources, ignored, made_of, say)
         except KeyboardInterrupt:
             say("interrupted; the same command goes on from here")
@@ -85,21 +100,21 @@ def statement(settings: PrepareSettings, tools: Tools, sources: Sequence[Source]
         "identity": {"files": list(tools.identity.files)},
         "input": {"count": len(sources), "names_and_sizes_sha256": text_sha256(listed)},
         "software": {
-            "av": av.__version__,
-            **{name: ".".join(map(str, version)) for name, version in sorted(av.library_versions.items())},
-            "numpy": np.__version__,
-            "opencv": cv2.__version__,
+            **{name: version(name) for name in SOFTWARE},
+            **{name: ".".join(map(str, found)) for name, found in sorted(av.library_versions.items())},
         },
     }
 
 
 def _make(sources: Sequence[Source], work: Work, settings: PrepareSettings) -> None:
-    """Make the parts that are not done yet."""
+    """Make the parts that are not done yet, and try again those that were given up."""
+    for path in (work.folder / PARTS).glob(f"*{GIVEN_UP}"):
+        path.unlink()
     left = [source for source in sources if not part_files(work.folder, source.key).records.is_file()]
     # The longest first: the last to be done should not be the one that takes hours.
     left.sort(key=lambda source: (-source.size, source.key))
     total = sum(_megabytes(source) for source in sources)
-    limited = Limited(work, settings.time_limit, work.failed)
+    limited = Limited(work, settings.time_limit, work.failed, work.load)
     with Progress("prepare MB", total=total, start=total - sum(map(_megabytes, left))) as bar:
         done: Source
         for done in ENGINES[settings.engine](limited, left, settings.jobs):
@@ -143,6 +158,7 @@ def summary(found: Collection, ignored: Sequence[Rejection], made_of: dict[str, 
         "candidates": len(found.clips),
         "kept": len(found.kept),
         "refused_by": dict(refusals(found)),
+        "counts": dict(sum((Counter(one.counts) for one in found.sources), Counter())),
         "splits": {
             name: {
                 "clips": splits[name],
@@ -213,6 +229,8 @@ def _say(found: Collection, ignored: Sequence[Rejection], folder: Path, say: Cal
         say(f"note: {name}: {remark}")
     if len(marked) > SHOWN:
         say(f"and {len(marked) - SHOWN} more, see {folder / REJECTED}")
+    for remark in found.remarks:
+        say(f"note: split: {remark}")
     by_filter = ", ".join(f"{name} {count}" for name, count in refusals(found).most_common())
     say(f"{len(found.clips)} clips, {len(found.kept)} kept" + (f"; refused by {by_filter}" if by_filter else ""))
     for name, count in sorted(Counter(found.splits.values()).items()):

@@ -1,6 +1,6 @@
 """Raw footage frame by frame: what is damaged is left out and said, never guessed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +13,8 @@ from av.video.reformatter import ColorTrc
 
 from dvface.data_prep.prepare.decoding import Decoded, Decoder, Deinterlacer, seconds_of
 from dvface.data_prep.prepare.frames import RawFrame
+from dvface.data_prep.prepare.names import shown
+from dvface.data_prep.prepare.remarks import Repeated
 from dvface.data_prep.prepare.timing import USUAL_RATE, Clock, Thinning, nominal_rate
 from dvface.errors import UserError
 from dvface.video.colour import ColourConverter
@@ -32,6 +34,7 @@ class Reading:
     Args:
         path: the file or folder.
         rate: frames a second to which faster footage is thinned by time; None keeps all.
+        beat: called for every packet or picture that is read, whatever becomes of it: a sign of life.
 
     Attributes:
         rate: nominal frames a second of what is delivered.
@@ -45,11 +48,12 @@ class Reading:
         UserError: nothing can be read, or the footage is HDR.
     """
 
-    def __init__(self, path: Path, rate: Fraction | None) -> None:
+    def __init__(self, path: Path, rate: Fraction | None, beat: Callable[[], None] = lambda: None) -> None:
         self._path = path
         self._wanted_rate = rate
+        self._beat = beat
         self._stack = ExitStack()
-        self._notes: list[str] = []
+        self._changes = Repeated("changes of size")
         self._source: _Folder | _Video | None = None
         self.facts: dict[str, Any] = {}
         self.decoded = 0
@@ -57,7 +61,8 @@ class Reading:
 
     def __enter__(self) -> Self:
         try:
-            self._source = _Folder(self._path) if self._path.is_dir() else _Video(self._path, self._stack)
+            is_folder = self._path.is_dir()
+            self._source = _Folder(self._path, self._beat) if is_folder else _Video(self._path, self._stack, self._beat)
         except BaseException:
             self._stack.close()
             raise
@@ -72,7 +77,7 @@ class Reading:
     @property
     def remarks(self) -> list[str]:
         """What was left out or mended so far, a sentence each."""
-        return [*self._notes, *(self._source.remarks if self._source else [])]
+        return [*self._changes.told, *(self._source.remarks if self._source else [])]
 
     def __iter__(self) -> Iterator[RawFrame]:
         assert self._source is not None, "a Reading is read within its context"
@@ -85,7 +90,7 @@ class Reading:
             if shape is None:
                 self.facts.update(height=pixels.shape[0], width=pixels.shape[1])
             elif pixels.shape != shape:
-                self._notes.append(f"changes size at frame {found.index}")
+                self._changes.add(f"changes size at frame {found.index}")
             same = pixels.shape == shape
             shape = pixels.shape
             yield RawFrame(found.index, float(found.seconds), pixels, found.continues and same)
@@ -98,11 +103,12 @@ class _Folder:
 
     rate = USUAL_RATE
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, beat: Callable[[], None]) -> None:
+        self._beat = beat
         self._files = frame_files(folder)
         if not self._files:
             raise UserError(f"{folder} holds no png or jpg frames; give a video or a folder of frames")
-        self.remarks: list[str] = []
+        self._bad = Repeated("bad pictures")
         self.facts: dict[str, Any] = {
             "rate": str(self.rate),
             "codec": self._files[0].suffix.lower().removeprefix("."),
@@ -113,13 +119,18 @@ class _Folder:
             "interlaced": False,
         }
 
+    @property
+    def remarks(self) -> list[str]:
+        return self._bad.told
+
     def frames(self) -> Iterator[Decoded]:
         whole = False
         for index, path in enumerate(self._files):
+            self._beat()
             try:
                 pixels = read_picture(path)
             except UserError:
-                self.remarks.append(f"frame {index} ({path.name}) is no readable picture and left out")
+                self._bad.add(f"frame {index} ({shown(path.name)}) is no readable picture and left out")
                 whole = False
                 continue
             yield Decoded(pixels, index, whole, index / self.rate, whole)
@@ -132,7 +143,7 @@ class _Folder:
 class _Video:
     """A video file, opened."""
 
-    def __init__(self, path: Path, stack: ExitStack) -> None:
+    def __init__(self, path: Path, stack: ExitStack, beat: Callable[[], None]) -> None:
         container, stream = stack.enter_context(open_video(path))
         self._path, self._container, self._stream = path, container, stream
         stream.codec_context.thread_count = 1
@@ -141,7 +152,7 @@ class _Video:
         self._refuse_high_range(stream.codec_context.color_trc)
         self._converter = ColourConverter()
         self._aspect = float(stream.sample_aspect_ratio or 1)
-        self._decoder = Decoder(container, stream)
+        self._decoder = Decoder(container, stream, beat)
         self._deinterlacer = Deinterlacer()
         declared = next((rate for rate in (stream.average_rate, stream.guessed_rate) if rate and rate <= 1000), None)
         times = [seconds_of(packet) for packet in self._decoder.first]

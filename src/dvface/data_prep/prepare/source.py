@@ -1,5 +1,6 @@
 """Where footage comes from."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,14 @@ class Layout(Protocol):
 class Opener(Protocol):
     """Gives the file or folder of frames of a source."""
 
-    def __call__(self, source: Source, scratch: Path) -> AbstractContextManager[Path]:
-        """The path for as long as the context lasts; what had to be unpacked lies in ``scratch`` and is removed."""
+    def __call__(
+        self, source: Source, scratch: Path, beat: Callable[[], None] = lambda: None
+    ) -> AbstractContextManager[Path]:
+        """The path for as long as the context lasts; what had to be unpacked lies in ``scratch`` and is removed.
+
+        Args:
+            source: what to open.
+            scratch: a folder; the names of files within begin with a dot.
+            beat: called often while something is unpacked: a sign of life.
+        """
         ...

@@ -32,6 +32,7 @@ class Item:
         prescribed: the split that the data set prescribes, if any.
         clips: how many it gives.
         embeddings: (128,) identities of the faces in it, not normalised.
+        repeats: other sources with the same footage; they stay together with it.
     """
 
     source: str
@@ -40,6 +41,7 @@ class Item:
     prescribed: str | None
     clips: int
     embeddings: Sequence[Sequence[float]] = ()
+    repeats: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def split(
     by: Literal["source", "identity"],
     most_distance: float = MOST_DISTANCE,
 ) -> dict[str, Assignment]:
-    """Give every source a split; sources of one recording or one person are never torn apart.
+    """Give every source a split; sources of one recording, one person or the same footage are never torn apart.
 
     Prescribed splits hold for the whole group. Of the others, in an order that depends on the seed and the group's name
     alone, test takes every group that is not larger than what it still misses, then validation does, and the rest is
@@ -138,6 +140,10 @@ def _groups(items: Sequence[Item], most_distance: float | None) -> dict[str, lis
         joined.join(index, first.setdefault(("recording", item.recording), index))
         if item.person is not None:
             joined.join(index, first.setdefault(("person", item.person), index))
+    places = {item.source: index for index, item in enumerate(items)}
+    for index, item in enumerate(items):
+        for other in item.repeats:
+            joined.join(index, places[other])
     if most_distance is not None:
         _join_near(items, most_distance, joined)
     groups: dict[str, list[Item]] = defaultdict(list)

@@ -9,6 +9,7 @@ from statistics import median
 USUAL_RATE = Fraction(25)  # where a file gives no hint at all
 GAP = Fraction(3, 2)  # periods; one missing frame makes 2, the 3:2 rhythm of film on a 60 Hz grid 1.2
 UNEVEN = Fraction(8, 5)  # the longer step of that rhythm by the shorter, in rounded milliseconds
+FASTEST = 1000  # frames a second; times that say more are no times
 SAME_RATE = 0.02  # a phone's declared rate differs by this much from what its first frames show
 FASTER = 1.02  # footage at 30 is not thinned to 29.97: that would drop one frame in a thousand
 
@@ -21,7 +22,7 @@ def nominal_rate(times: Sequence[Fraction | None], declared: Fraction | None) ->
         declared: what the container says, None where it says nothing.
 
     Returns:
-        The rate, and whether the times can be believed.
+        The rate, which is above 0, and whether the times can be believed.
     """
     known = sorted(time for time in times if time is not None)
     steps = [later - earlier for earlier, later in pairwise(known)]
@@ -33,10 +34,13 @@ def nominal_rate(times: Sequence[Fraction | None], declared: Fraction | None) ->
     # The mean without gaps: the median alone is one of the two steps of an uneven rhythm.
     usual = [step for step in steps if middle / 2 <= step <= middle * UNEVEN]
     measured = len(usual) / sum(usual, Fraction(0))
+    if measured > FASTEST:
+        return declared or USUAL_RATE, False
     for multiple in (1, 2):  # twice where each field is a packet of its own
         if declared and abs(measured / (multiple * declared) - 1) < SAME_RATE:
             return declared, True
-    return measured.limit_denominator(1001), True
+    # Pictures many minutes apart have no rate: each is a scene of its own.
+    return measured.limit_denominator(1001) or declared or USUAL_RATE, True
 
 
 class Clock:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import av
-import cv2
 import numpy as np
 
 from dvface.data.shards import Clip, write_shard
@@ -20,9 +18,11 @@ from dvface.data_prep.prepare.record import ClipRecord, SourceRecord
 from dvface.data_prep.prepare.source import Source
 from dvface.data_prep.prepare.tools import Tools, open_tools
 from dvface.data_prep.work import PARTS, one_thread
-from dvface.errors import UserError
+from dvface.errors import UserError, fault_of_machine
 from dvface.files import whole_file, write_text
 from dvface.video.write import EXACT
+
+GIVEN_UP = ".given-up.jsonl"
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,13 @@ class PartFiles:
 
     Attributes:
         records: one line a candidate and one for the source; written last, so it says that the part is done.
+        given_up: the same of a source that hung or brought its reader down; tried again by the next start.
         clips: those that are kept so far, a shard.
         strips: small pictures of all candidates by key.
     """
 
     records: Path
+    given_up: Path
     clips: Path
     strips: Path
 
@@ -43,7 +45,7 @@ class PartFiles:
 def part_files(folder: Path, key: str) -> PartFiles:
     """Where the part of the source ``key`` lies in the data set ``folder``."""
     base = folder / PARTS
-    return PartFiles(base / f"{key}.jsonl", base / f"{key}.tar", base / f"{key}.zip")
+    return PartFiles(*(base / f"{key}{suffix}" for suffix in (".jsonl", GIVEN_UP, ".tar", ".zip")))
 
 
 @dataclass(frozen=True)
@@ -61,17 +63,19 @@ class Part:
     entries: list[dict[str, Any]]
 
 
-def write_part(folder: Path, part: Part) -> None:
+def write_part(path: Path, part: Part) -> None:
     """Write a part's records: the part is done."""
     lines = [*(clip.line() for clip in part.clips), *({"kind": "entry", **one} for one in part.entries)]
     text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in [*lines, part.source.line()])
-    write_text(part_files(folder, part.source.key).records, text)
+    write_text(path, text)
 
 
 def read_part(folder: Path, key: str) -> Part:
     """The records of a part that is done."""
     sources, clips, entries = [], [], []
-    for text in part_files(folder, key).records.read_text(encoding="utf-8").splitlines():
+    files = part_files(folder, key)
+    path = files.records if files.records.is_file() else files.given_up
+    for text in path.read_text(encoding="utf-8").splitlines():
         line = json.loads(text)
         kind = line.pop("kind")
         if kind == "clip":
@@ -89,26 +93,39 @@ class Work:
 
     Attributes:
         specification: of the tools, see `dvface.data_prep.prepare.tools`.
+        detector: name of the detector that finds the faces of the whole data set.
         folder: the data set.
     """
 
     specification: str
+    detector: str
     folder: Path
+
+    def load(self) -> None:
+        """Load the networks, once a process.
+
+        Raises:
+            UserError: this machine would find faces by another network than the one that began.
+        """
+        found = open_tools(self.specification).detector.name
+        if found != self.detector:
+            raise UserError(
+                f"detector: {found} is what a worker has at hand, and {self.detector} is what began; choose one by name"
+            )
 
     def __call__(self, source: Source, beat: Beat) -> Source:
         """Make the part of ``source`` and, last, its records: killed before, it is made again.
 
-        What can be wrong with footage is written into the records; all else is raised.
+        What can be wrong with footage is written into the records; what is wrong with the machine is raised.
         """
         tools = open_tools(self.specification)
         clips: list[ClipRecord] = []
         entries: list[dict[str, Any]] = []
         files = part_files(self.folder, source.key)
-        files.records.parent.mkdir(parents=True, exist_ok=True)
         extraction, reason, place = None, None, source.path
         with one_thread(), whole_file(files.strips) as strips, zipfile.ZipFile(strips, "w") as pictures:
             try:
-                with open_source(source, files.records.parent) as place:
+                with open_source(source, files.records.parent, beat) as place:
                     extraction = Extraction(tools, source, place, beat)
                     kept = self._kept(extraction, tools, clips, pictures)
                     entries = write_shard(files.clips, kept, EXACT)
@@ -116,16 +133,20 @@ class Work:
                 # Without where it lies: the same for the same footage.
                 reason = " ".join(str(error).removeprefix(f"{place} ").split())
                 clips.clear()
-            except (cv2.error, av.FFmpegError, ValueError) as error:
-                reason = f"cannot be worked through: {' '.join(str(error).split())}"
+            except Exception as error:
+                # Whatever foreign code makes of foreign footage must not end the work on all other files.
+                if fault_of_machine(error):
+                    raise
+                reason = f"cannot be worked through ({type(error).__name__}: {' '.join(str(error).split())})"
                 clips.clear()
         part = Part(_account(source, extraction, reason, clips), clips, entries)
-        write_part(self.folder, part)
+        write_part(files.records, part)
         return source
 
     def failed(self, source: Source, reason: str) -> Source:
-        """Record that nothing could be made of ``source``."""
-        write_part(self.folder, Part(SourceRecord(source.key, source.name, reason), [], []))
+        """Record that nothing could be made of ``source`` this time."""
+        part = Part(SourceRecord(source.key, source.name, reason), [], [])
+        write_part(part_files(self.folder, source.key).given_up, part)
         return source
 
     def _kept(

@@ -33,18 +33,28 @@ class Found:
 
 @dataclass(frozen=True)
 class Listing:
-    """What one folder holds, links followed, names that begin with a dot passed over."""
+    """What one folder holds, links followed, names that begin with a dot passed over.
+
+    Attributes:
+        files: all but ``linked``.
+        folders: real ones.
+        links: those to folders.
+        linked: links to videos and archives.
+        faults: what is no file, and why.
+    """
 
     files: dict[str, os.stat_result] = field(default_factory=dict)
     folders: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
+    linked: dict[str, os.stat_result] = field(default_factory=dict)
     faults: dict[str, str] = field(default_factory=dict)
 
 
 def walk(root: Path, videos: bool = True) -> Iterator[Found | Rejection]:
     """What may be a video, and every file that is none with the reason; in no particular order.
 
-    A folder is walked once, however many links lead to it, and what lies above the input is never walked.
+    A folder is walked once, however many links lead to it, and what lies above the input is never walked. So are
+    videos and archives taken once; only hard links make two files of one.
 
     Args:
         root: a folder, or one file.
@@ -59,8 +69,8 @@ def walk(root: Path, videos: bool = True) -> Iterator[Found | Rejection]:
     if root.is_file():
         yield from _file(root, root.name, root.stat().st_size, videos)
         return
-    # Real folders first, so that it is the link that is left out.
-    waiting, links = [root], list[Path]()
+    # What is real first, so that it is the link that is left out.
+    waiting, links, linked_files = [root], list[Path](), list[tuple[Path, os.stat_result]]()
     seen: dict[tuple[int, int], str] = {}
     while waiting or links:
         linked = not waiting
@@ -75,13 +85,32 @@ def walk(root: Path, videos: bool = True) -> Iterator[Found | Rejection]:
         except OSError as error:
             yield Rejection(shown(name), f"cannot be read ({error.strerror})")
             continue
-        first = seen.setdefault((status.st_dev, status.st_ino), name)
+        first = seen.setdefault(_identity(status), name)
         if linked and first != name:
             yield Rejection(shown(name), f"is a link to the folder {shown(first)}, which is taken already")
             continue
         waiting += [folder / below for below in listing.folders]
         links += [folder / below for below in listing.links]
+        linked_files += [(folder / file, status) for file, status in listing.linked.items()]
+        for file, status in listing.files.items():
+            if _holds_videos(file):
+                seen.setdefault(_identity(status), (folder / file).relative_to(root).as_posix())
         yield from _folder(folder, root, listing, videos)
+    for path, status in linked_files:
+        name = path.relative_to(root).as_posix()
+        first = seen.setdefault(_identity(status), name)
+        if videos and first != name:
+            yield Rejection(shown(name), f"is a link to {shown(first)}, which is taken already")
+        else:
+            yield from _file(path, name, status.st_size, videos)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _holds_videos(name: str) -> bool:
+    return is_archive(name) or is_video_file(Path(name))
 
 
 def _listed(folder: Path) -> Listing:
@@ -94,7 +123,8 @@ def _listed(folder: Path) -> Listing:
                 if entry.is_dir():
                     (listing.links if entry.is_symlink() else listing.folders).append(entry.name)
                 elif entry.is_file():
-                    listing.files[entry.name] = entry.stat()
+                    late = entry.is_symlink() and _holds_videos(entry.name)
+                    (listing.linked if late else listing.files)[entry.name] = entry.stat()
                 elif entry.is_symlink() and not os.path.exists(entry.path):
                     listing.faults[entry.name] = "is a broken link"
                 else:
@@ -106,11 +136,11 @@ def _listed(folder: Path) -> Listing:
 
 
 def _folder(folder: Path, root: Path, listing: Listing, videos: bool) -> Iterator[Found | Rejection]:
-    """The folder itself where it is one of frames, and what its files are."""
+    """The folder itself where it is one of frames, and what its files are; links to videos come later."""
     base = folder.relative_to(root)
     name = base.as_posix() if folder != root else folder.name
     pictures = {file for file in listing.files if is_frame(Path(file))}
-    if pictures and not (videos and any(is_video_file(Path(file)) for file in listing.files)):
+    if pictures and not (videos and any(is_video_file(Path(file)) for file in (*listing.files, *listing.linked))):
         yield Found(name, name, folder, None, sum(listing.files[file].st_size for file in pictures))
     elif pictures:
         yield Rejection(shown(name), "holds pictures beside videos; only its videos are taken")
@@ -119,7 +149,7 @@ def _folder(folder: Path, root: Path, listing: Listing, videos: bool) -> Iterato
             yield from _file(folder / file, (base / file).as_posix(), status.st_size, videos)
     for file, fault in listing.faults.items():
         yield Rejection(shown((base / file).as_posix()), fault)
-    if folder == root and not (listing.files or listing.folders or listing.links or listing.faults):
+    if folder == root and listing == Listing():
         yield Rejection(shown(name), "is empty")
 
 
