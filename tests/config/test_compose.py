@@ -1,3 +1,5 @@
+from collections.abc import Collection
+
 import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -5,6 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 from dvface.config.build import build
 from dvface.config.compose import difference, flatten, folder, groups, load, resolve
 from dvface.config.schema import PrepareSettings, check, validated
+from dvface.data_prep.testsets.settings import TestsetSettings
 from dvface.errors import UserError
 
 EXPERIMENTS = groups()["exp"]
@@ -27,18 +30,25 @@ def test_every_experiment_composes_checks_and_builds(name: str) -> None:
 
 
 OF_PREPARE = load("prepare").keys() & groups().keys()
+OF_TESTSET = {"protocol"}
+OF_TRAIN = groups().keys() - OF_PREPARE - OF_TESTSET
 
 
-def variants(of_prepare: bool) -> list[tuple[str, str]]:
-    return [(group, name) for group, names in groups().items() if (group in OF_PREPARE) == of_prepare for name in names]
+def variants(of: Collection[str]) -> list[tuple[str, str]]:
+    return [(group, name) for group, names in groups().items() if group in of for name in names]
 
 
-@pytest.mark.parametrize(("group", "variant"), variants(of_prepare=True))
+@pytest.mark.parametrize(("group", "variant"), variants(OF_TESTSET))
+def test_every_file_of_the_testset_command_composes_into_a_valid_configuration(group: str, variant: str) -> None:
+    validated(TestsetSettings, resolve(filled(load("testset", [f"{group}={variant}"]))))
+
+
+@pytest.mark.parametrize(("group", "variant"), variants(OF_PREPARE))
 def test_every_file_of_the_prepare_command_composes_into_a_valid_configuration(group: str, variant: str) -> None:
     validated(PrepareSettings, resolve(filled(load("prepare", [f"{group}={variant}"]))))
 
 
-@pytest.mark.parametrize(("group", "variant"), variants(of_prepare=False))
+@pytest.mark.parametrize(("group", "variant"), variants(OF_TRAIN))
 def test_every_file_under_conf_composes_into_a_valid_configuration(group: str, variant: str) -> None:
     # The VAE comes from where the transformer is.
     extra = ["pretrained/backbone=wan21"] if (group, variant) == ("pretrained/autoencoder", "wan21") else []
@@ -63,6 +73,11 @@ def test_an_ablation_differs_from_its_baseline_in_what_it_names_only(name: str) 
         assert any(key == named or key.startswith(f"{named}.") for named in tree.ablates), key
     for named in tree.ablates:
         assert any(key.startswith(f"{named}.") for key in changed), f"{named} is named and not changed"
+
+
+def test_a_group_of_another_command_is_an_unknown_key() -> None:
+    with pytest.raises(UserError, match="unknown key 'detector'"):
+        load("train", ["detector=dlib"])
 
 
 def test_a_difference_is_seen_once_however_many_places_refer_to_it() -> None:

@@ -17,7 +17,7 @@ from dvface.data_prep.prepare.limits import Beat, Limited
 from dvface.errors import UserError
 from dvface.weights import WeightsMissing
 
-SECONDS = 1.5
+SECONDS = 0.6
 
 
 def work(item: str, beat: Beat) -> str | int:
@@ -55,7 +55,7 @@ class Stubborn(Exception):
 
 def slow_start() -> None:
     """Takes longer than an item may."""
-    time.sleep(SECONDS + 0.3)
+    time.sleep(SECONDS + 0.1)
 
 
 def nothing() -> None:
@@ -90,7 +90,7 @@ def test_signs_of_life_buy_time(limited: Limited) -> None:
 @pytest.mark.parametrize(
     ("item", "result"),
     [
-        ("sleep", "sleep: gave no sign of life for time_limit=1.5 seconds"),
+        ("sleep", "sleep: gave no sign of life for time_limit=0.6 seconds"),
         ("crash", "crash: its reader died (signal 11)"),
         ("killed", "killed: its reader died (signal 9)"),
         ("leave", "leave: its reader died (exit code 3)"),

@@ -52,13 +52,13 @@ def portrait() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def raw(carphone: np.ndarray, portrait: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One man in two files, a woman in a third, both after one another in a fourth, and what is no video."""
+    """One man in three files, with a cut in the last, a woman in a fourth, and what is no video."""
     folder = tmp_path_factory.mktemp("raw")
     write_video(folder / "man 1.mp4", carphone[:40], RATE)
     (folder / "deep").mkdir()
     write_video(folder / "deep" / "man's 2nd.mkv", carphone[60:100], RATE)
     write_video(folder / "woman.mp4", portrait, RATE)
-    write_video(folder / "cut.mp4", np.concatenate([carphone[100:113], portrait[:15]]), RATE)
+    write_video(folder / "cut.mp4", np.concatenate([carphone[100:113], carphone[15:0:-1, :, ::-1]]), RATE)
     (folder / "notes.txt").write_text("no video")
     (folder / "bad.mp4").write_text("no video either")
     return folder
@@ -110,26 +110,10 @@ def test_crops_show_the_face_upright_at_the_template(made: Path) -> None:
     assert faces.file_name == json.loads((made / "prepare.json").read_text())["identity"]["files"][0]
 
 
-def test_one_person_is_in_one_split_only(made: Path) -> None:
-    splits = {entry["source"]: entry["split"] for entry in entries_of(made)}
-    # The cut joins the man and the woman: all four files belong together and cannot be divided.
-    assert len(set(splits.values())) == 1
-
-
-def test_people_and_recordings_never_cross_where_there_is_something_to_divide(raw: Path, tmp_path: Path) -> None:
-    by_source = run(raw, tmp_path / "source", *DIVIDED, "split.by=source", "identity=none")
-    splits: dict[str, set[str]] = {}
-    for entry in entries_of(by_source):
-        splits.setdefault(entry["source"], set()).add(entry["split"])
-    assert all(len(found) == 1 for found in splits.values())
-    assert {next(iter(found)) for found in splits.values()} == {"train", "validation", "test"}
-    folder = tmp_path / "people"
-    folder.mkdir()
-    for name in ("man 1.mp4", "woman.mp4", "deep/man's 2nd.mkv"):
-        (folder / Path(name).name).hardlink_to(raw / name)
-    by_person = run(folder, tmp_path / "person", "split.test=0.4", "split.validation=0", "duplicates=null")
-    found = {entry["source"]: entry["group"] for entry in entries_of(by_person)}
-    assert found["man 1.mp4"] == found["man's 2nd.mkv"] != found["woman.mp4"]
+def test_one_person_is_in_one_split_only_however_many_files_show_him(made: Path) -> None:
+    splits = {entry["source"]: (entry["split"], entry["group"]) for entry in entries_of(made)}
+    assert splits["man 1.mp4"] == splits["deep/man's 2nd.mkv"] == splits["cut.mp4"] == ("train", "cut")
+    assert splits["woman.mp4"] == ("test", "woman")
 
 
 def test_what_is_refused_is_named_and_everything_adds_up(raw: Path, made: Path) -> None:
@@ -148,9 +132,9 @@ def test_what_is_refused_is_named_and_everything_adds_up(raw: Path, made: Path) 
 
 def test_it_is_a_data_set_like_any_other(made: Path) -> None:
     folders = data_sets(made)
-    assert folders == [made / "train"]
-    assert verify(folders[0]) == []
-    with pytest.raises(UserError, match=f"give one of them: {folders[0]}"):
+    assert folders == [made / "test", made / "train"]
+    assert [verify(one) for one in folders] == [[], []]
+    with pytest.raises(UserError, match=f"give one of them: {folders[0]} or {folders[1]}"):
         read_manifest(made)
     assert sorted(path.name for path in made.iterdir() if path.is_file()) == [
         "contact_sheet.png",
@@ -179,23 +163,19 @@ def test_filters_refuse_by_name_and_duplicates_stay_once(raw: Path, tmp_path: Pa
     assert not (tmp_path / "none" / "summary.json").exists()
 
 
-def test_parts_that_nobody_answers_for_are_not_used(raw: Path, made: Path, tmp_path: Path) -> None:
-    parts = tmp_path / "out" / ".parts"
-    parts.mkdir(parents=True)
-    for name in ("woman.jsonl", "woman.given-up.jsonl"):
-        (parts / name).write_text("{}")
-    assert lasting(run(raw, tmp_path / "out", *DIVIDED)) == lasting(made)
-
-
-def test_what_was_given_up_is_tried_again(raw: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "in"
+def test_what_was_given_up_is_tried_again_and_parts_that_nobody_answers_for_are_not_used(
+    raw: Path, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     (folder / "woman.mp4").hardlink_to(raw / "woman.mp4")
+    (out / ".parts").mkdir(parents=True)
+    (out / ".parts" / "woman.jsonl").write_text("{}")
     with pytest.raises(UserError, match="no clip can be made"):
-        run(folder, tmp_path / "out", "time_limit=1e-6")
-    reasons = [json.loads(line)["reason"] for line in (tmp_path / "out" / "rejected.jsonl").read_text().splitlines()]
+        run(folder, out, "time_limit=1e-6")
+    reasons = [json.loads(line)["reason"] for line in (out / "rejected.jsonl").read_text().splitlines()]
     assert reasons == ["gave no sign of life for time_limit=1e-06 seconds"]
-    assert len(entries_of(run(folder, tmp_path / "out"))) == 4
+    assert len(entries_of(run(folder, out))) == 4
 
 
 def test_other_settings_are_not_mixed_in(raw: Path, made: Path) -> None:
