@@ -66,6 +66,8 @@ def preparation_tables(footage: str, detector: str) -> str:
     with TemporaryDirectory() as scratch:
         root = Path(footage) if footage else write_talking_head(Path(scratch))
         words = [f"input={root}", f"output={root}", f"detector={detector}"]
+        # The packaged head is enlarged sixfold and would be refused before its clips are encoded.
+        words += [] if footage else ["filters.sharpness.least=0"]
         settings = validated(PrepareSettings, resolve(load("prepare", words)))
         sources, _ = build(settings.layout).find(root)
         tools = open_tools(specification(settings.model_dump()))
