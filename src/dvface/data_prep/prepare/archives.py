@@ -101,7 +101,12 @@ def members(archive: Path) -> list[Member]:
 
 @contextmanager
 def open_source(source: Source, scratch: Path, beat: Callable[[], None] = lambda: None) -> Iterator[Path]:
-    """See `Opener`: the source's own path, or a copy of the archive's member under a name of ours.
+    """The source's own path, or a copy of the archive's member under a name of ours, removed after.
+
+    Args:
+        source: what to open.
+        scratch: folder of the copy, whose name begins with a dot.
+        beat: called often while something is unpacked: a sign of life.
 
     Raises:
         UserError: the archive is damaged, no longer has the member, or the member is larger than what is listed or

@@ -1,7 +1,5 @@
 """Where footage comes from."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -53,21 +51,5 @@ class Layout(Protocol):
 
         Raises:
             UserError: ``root`` does not exist or holds no video.
-        """
-        ...
-
-
-class Opener(Protocol):
-    """Gives the file or folder of frames of a source."""
-
-    def __call__(
-        self, source: Source, scratch: Path, beat: Callable[[], None] = lambda: None
-    ) -> AbstractContextManager[Path]:
-        """The path for as long as the context lasts; what had to be unpacked lies in ``scratch`` and is removed.
-
-        Args:
-            source: what to open.
-            scratch: a folder; the names of files within begin with a dot.
-            beat: called often while something is unpacked: a sign of life.
         """
         ...
