@@ -129,6 +129,34 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class BadClip:
+    """A clip that could not be used.
+
+    Attributes:
+        key: of the clip.
+        reason: a sentence.
+    """
+
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class StreamNote:
+    """What a loader's worker says with a batch, so that a resumed run goes on behind it.
+
+    Attributes:
+        worker: which one of the loader's workers, by its place in the order of batches.
+        places: how much of its own order of clips the worker has used up after this batch, one count a data set.
+        bad: the clips that it passed over since its batch before.
+    """
+
+    worker: int
+    places: tuple[int, ...]
+    bad: tuple[BadClip, ...] = ()
+
+
+@dataclass(frozen=True)
 class ClipBatch:
     """A batch of training pairs.
 
@@ -136,8 +164,12 @@ class ClipBatch:
         clean: (B, 3, T, H, W) float in [-1, 1], RGB.
         degraded: the same shape and range.
         keys: the samples' keys, by which any of them can be rebuilt.
+        note: where the stream stands; None for what comes from no stream, as held-out clips.
+        padding: it only keeps several processes in step and counts for nothing.
     """
 
     clean: Tensor
     degraded: Tensor
     keys: tuple[str, ...]
+    note: StreamNote | None = None
+    padding: bool = False

@@ -180,6 +180,7 @@ class TrainerSettings(Strict):
 
     accelerator: Literal["cpu", "gpu", "auto"]
     devices: Annotated[int, Field(ge=1)] | Literal["auto"]
+    nodes: int = Field(ge=1)
     strategy: Literal["auto", "ddp", "fsdp"]
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     gradient_clip: float = Field(gt=0)
@@ -190,13 +191,19 @@ class TrainerSettings(Strict):
     log_every: int = Field(ge=1)
     validate_every: int = Field(ge=1)
     checkpoint_every: int = Field(ge=1)
+    show_every: int = Field(ge=0)
+    keep_best: bool
+    non_finite_limit: int = Field(ge=1)
+    overfit: bool
+    dry_run: bool
+    profile: bool
 
     @model_validator(mode="after")
     def _strategy_fits(self) -> "TrainerSettings":
-        if self.strategy == "auto" and self.devices != 1:
-            raise ValueError("strategy must be ddp or fsdp where devices are more than one")
-        if self.strategy == "fsdp" and (self.accelerator != "gpu" or self.averaging or self.precision == "16-mixed"):
-            raise ValueError("strategy=fsdp needs accelerator=gpu, averaging=null and precision 32-true or bf16-mixed")
+        if self.strategy == "auto" and (self.devices != 1 or self.nodes != 1):
+            raise ValueError("strategy must be ddp or fsdp where devices or nodes are more than one")
+        if self.strategy == "fsdp" and (self.averaging or self.precision == "16-mixed"):
+            raise ValueError("strategy=fsdp needs averaging=null and precision 32-true or bf16-mixed")
         return self
 
 
@@ -204,9 +211,13 @@ class DataSettings(Strict):
     """Where clips come from and how they are loaded."""
 
     source: Component
+    cache: Component
     context: int = Field(ge=0)
     workers: int = Field(ge=0)
+    start_method: Literal["fork", "spawn", "forkserver"]
+    prefetch: int = Field(ge=1)
     buffer: int = Field(ge=0)
+    tolerate: float = Field(ge=0, le=1)
 
 
 class TrainSettings(Strict):

@@ -55,6 +55,21 @@ class Clip:
     meta: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Shard:
+    """A shard and what the manifest says of it.
+
+    Attributes:
+        address: its path, or its URL where the data set is not on this machine.
+        sha256: of the tar file, 64 hexadecimal digits.
+        keys: of its clips, in the order of the tar file.
+    """
+
+    address: str
+    sha256: str
+    keys: tuple[str, ...]
+
+
 def write_shards(folder: str | Path, clips: Iterable[Clip], clips_per_shard: int) -> None:
     """Write ``clips`` as ``shard-00000.tar`` … and, last, the manifest: a folder with a manifest is complete.
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from yaml import YAMLError
 
 from dvface.config.build import build
-from dvface.config.schema import STAGES, TrainerSettings, TrainSettings
+from dvface.config.schema import STAGES, TrainSettings
 from dvface.data.datamodule import ClipDataModule, Source
 from dvface.errors import UserError
 from dvface.files import whole_file, write_json
@@ -29,7 +29,7 @@ from dvface.report.curves import plot_curves
 from dvface.seeding import derive_seed
 from dvface.tracking.run import NoRun, Run
 from dvface.training.callbacks import LastCheckpoint, ProgressCallback, RunLogger, WeightsAverage, read_curves
-from dvface.training.sharded import ShardedStrategy, full_state
+from dvface.training.sharded import full_state, strategy
 from dvface.training.stage import Stage
 
 
@@ -262,13 +262,6 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or "state_dict" not in state:
         raise UserError(f"{path} is no training checkpoint; delete it to train that stage from its start")
     return state
-
-
-def strategy(options: TrainerSettings, model: Restorer) -> str | ShardedStrategy:
-    """How the processes of a run share the work."""
-    if options.strategy != "fsdp":
-        return options.strategy
-    return ShardedStrategy({type(block) for block in model.backbone.blocks}, half=options.precision == "bf16-mixed")
 
 
 def make_trainer(

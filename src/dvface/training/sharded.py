@@ -10,6 +10,9 @@ from torch.distributed.fsdp import FullStateDictConfig, StateDictType
 from torch.distributed.fsdp import FullyShardedDataParallel as Sharded
 from torch.distributed.fsdp.wrap import ModuleWrapPolicy
 
+from dvface.config.schema import TrainerSettings
+from dvface.models.restorer import Restorer
+
 
 class ShardedStrategy(FSDPStrategy):
     """Fully sharded data parallelism: weights, gradients and optimiser lie in pieces, a backbone block at a time.
@@ -46,3 +49,10 @@ def full_state(strategy: Any) -> dict[str, Tensor]:
         ):
             return dict(model.state_dict())
     return dict(strategy.lightning_module_state_dict())
+
+
+def strategy(options: TrainerSettings, model: Restorer) -> str | ShardedStrategy:
+    """How the processes of a run share the work."""
+    if options.strategy != "fsdp":
+        return options.strategy
+    return ShardedStrategy({type(block) for block in model.backbone.blocks}, half=options.precision == "bf16-mixed")

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from contextlib import nullcontext
+from dataclasses import replace
 from math import cos, pi
 
 import torch
@@ -38,6 +39,10 @@ class Stage(LightningModule, ABC):
     @abstractmethod
     def losses(self, batch: ClipBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """The scalar to minimise and the numbers to log."""
+
+    def show(self, batch: ClipBatch) -> dict[str, Tensor]:
+        """What can be looked at of a held-out batch: title to video, (B, 3, T, H, W) in [-1, 1]; nothing by default."""
+        return {}
 
     def on_train_batch_start(self, batch: ClipBatch, batch_idx: int) -> None:
         """Give the batch its own random stream."""
@@ -91,7 +96,7 @@ class Stage(LightningModule, ABC):
 
     def transfer_batch_to_device(self, batch: ClipBatch, device: torch.device, dataloader_idx: int) -> ClipBatch:
         """Move both sides of the batch."""
-        return ClipBatch(batch.clean.to(device), batch.degraded.to(device), batch.keys)
+        return replace(batch, clean=batch.clean.to(device), degraded=batch.degraded.to(device))
 
 
 class NoStage(Stage):
