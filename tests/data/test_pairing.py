@@ -13,8 +13,10 @@ from dvface.config.compose import load, resolve
 from dvface.config.schema import DegradeSettings, validated
 from dvface.contracts import ClipBatch
 from dvface.data.pairing import DrawnOnce, FreshCrops, Pairs, Stored, Window
+from dvface.data.remote import ShardCache
+from dvface.data.sets import read_set
 from dvface.data.shards import CLEAN, read_samples, shard_paths
-from dvface.data.stream import ClipStream, collate
+from dvface.data.stream import ClipStream, Standing, collate
 from dvface.data_prep.degrade import degrade
 from dvface.errors import UserError
 from dvface.seeding import derive_generator
@@ -44,7 +46,12 @@ def stored(small_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def batches(shards: Path, recipe, pairs: Pairs, workers: int, count: int, skip: int = 0) -> list[ClipBatch]:
-    stream = ClipStream(shard_paths(shards), recipe, pairs, 5, 32, 0, 2, 2, 7, workers=workers, skip_batches=skip)
+    standing = Standing()
+    if skip:
+        seen = batches(shards, recipe, pairs, workers, skip)
+        standing = Standing(skip, {batch.note.worker: batch.note.places for batch in seen})
+    sets = [read_set(str(shards), pairs)]
+    stream = ClipStream(sets, ShardCache("", 1), recipe, 5, 32, 0, 2, 2, 7, 0.0, workers=workers, standing=standing)
     return list(islice(DataLoader(stream, batch_size=2, num_workers=workers, collate_fn=collate), count))
 
 
@@ -90,10 +97,12 @@ def test_a_data_set_without_degraded_sides_is_refused(small_shards: Path, stored
     words = ["data=paired", f"data.source.held_out={stored}"]
     source = build(resolve(load("train", [*words, f"data.source.train={small_shards}"]))["data"]["source"])
     with pytest.raises(UserError, match=r"clip-0 has no stored degraded side; .* say data=online"):
-        source.prepare()
-    assert build(resolve(load("train", [*words, f"data.source.train={stored}"]))["data"]["source"]).prepare() == stored
+        source.training()
+    whole = build(resolve(load("train", [*words, f"data.source.train={stored}"]))["data"]["source"])
+    (found,) = whole.training()
+    assert found.address == str(stored)
     with pytest.raises(UserError, match=r"clip clip-0 cannot be used: it has no degraded\.mp4"):
-        ClipStream(shard_paths(small_shards), recipe, Stored(), 5, 32, 0, 2, 0, 7).pair(
+        ClipStream([found], ShardCache("", 1), recipe, 5, 32, 0, 2, 0, 7, 0.0).pair(
             next(read_samples(shard_paths(small_shards))), 0
         )
 

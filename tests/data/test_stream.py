@@ -1,17 +1,23 @@
-from itertools import islice
+import shutil
+from itertools import islice, takewhile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from dvface.config.build import build
 from dvface.config.compose import load, resolve
-from dvface.data.datamodule import check_clips
-from dvface.data.pairing import FreshCrops
-from dvface.data.shards import CLEAN, read_samples, shard_paths
-from dvface.data.stream import ClipStream, Pair, collate, to_tensor
+from dvface.contracts import ClipBatch
+from dvface.data.order import Mixture, Order, Reader
+from dvface.data.pairing import FreshCrops, Stored
+from dvface.data.remote import ShardCache
+from dvface.data.sets import TrainingSet, check_sets, read_set
+from dvface.data.shards import CLEAN, read_samples, shard_paths, write_tar
+from dvface.data.stream import ClipStream, Pair, Standing, collate, to_tensor
 from dvface.errors import UserError
 
 
@@ -21,8 +27,12 @@ def recipe():
 
 
 def stream(shards: Path, recipe, **changes) -> ClipStream:
-    settings = {"frames": 5, "crop": 32, "context": 8, "batch_size": 2, "buffer": 2, "seed": 7} | changes
-    return ClipStream(shard_paths(shards), recipe, **({"pairs": FreshCrops()} | settings))
+    return mixture([read_set(str(shards), FreshCrops())], recipe, **changes)
+
+
+def mixture(sets: list[TrainingSet], recipe, **changes) -> ClipStream:
+    settings = {"frames": 5, "crop": 32, "context": 8, "batch_size": 2, "buffer": 2, "seed": 7, "tolerate": 0.0}
+    return ClipStream(sets, ShardCache("", 1), recipe, **(settings | changes))
 
 
 def first(data: ClipStream, count: int) -> list[Pair]:
@@ -69,18 +79,41 @@ def test_any_sample_can_be_rebuilt_alone(small_shards: Path, recipe) -> None:
     assert same([data.pair(sample, int(epoch))], [wanted])
 
 
+def loaded(data: ClipStream, workers: int, count: int, start_method: str = "fork") -> list[ClipBatch]:
+    loader = DataLoader(
+        data,
+        batch_size=2,
+        num_workers=workers,
+        collate_fn=collate,
+        multiprocessing_context=start_method if workers else None,
+    )
+    return list(islice(loader, count))
+
+
+def behind(batches: list[ClipBatch]) -> Standing:
+    """Where a stream stands behind these batches."""
+    return Standing(len(batches), {batch.note.worker: batch.note.places for batch in batches})
+
+
+def equal(one: list[ClipBatch], other: list[ClipBatch]) -> bool:
+    return all(
+        a.keys == b.keys and a.note == b.note and torch.equal(a.clean, b.clean) and torch.equal(a.degraded, b.degraded)
+        for a, b in zip(one, other, strict=True)
+    )
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("skip", [1, 2, 5])
 def test_a_resumed_loader_goes_on_where_it_was(small_shards: Path, recipe, workers: int, skip: int) -> None:
-    def batches(skipped: int, count: int) -> list[tuple[tuple[str, ...], torch.Tensor]]:
-        data = stream(small_shards, recipe, workers=workers, skip_batches=skipped)
-        loader = DataLoader(data, batch_size=2, num_workers=workers, collate_fn=collate)
-        return [(batch.keys, batch.degraded) for batch in islice(loader, count)]
+    whole = loaded(stream(small_shards, recipe, workers=workers), workers, 8)
+    resumed = stream(small_shards, recipe, workers=workers, standing=behind(whole[:skip]))
+    assert equal(loaded(resumed, workers, 8 - skip), whole[skip:])
 
-    uninterrupted = batches(0, 8)[skip:]
-    for (keys, pixels), (resumed_keys, resumed_pixels) in zip(uninterrupted, batches(skip, 8 - skip), strict=True):
-        assert keys == resumed_keys
-        assert torch.equal(pixels, resumed_pixels)
+
+def test_workers_that_are_spawned_give_what_forked_ones_give(small_shards: Path, recipe) -> None:
+    of_rank = {"workers": 1, "rank": 1, "world_size": 2}
+    forked, spawned = (loaded(stream(small_shards, recipe, **of_rank), 1, 2, method) for method in ("fork", "spawn"))
+    assert equal(forked, spawned)
 
 
 def test_ranks_and_workers_share_an_epoch_without_overlap(small_shards: Path, recipe) -> None:
@@ -129,6 +162,109 @@ def test_a_damaged_clip_is_named(small_shards: Path, recipe) -> None:
 )
 def test_training_clips_are_checked_by_the_manifest_before_any_work(small_shards: Path, changes, words: str) -> None:
     settings = {"frames": 5, "crop": 32, "processes": 1, "workers": 1}
-    check_clips(small_shards, **settings)
+    sets = [read_set(str(small_shards), FreshCrops())]
+    check_sets(sets, **settings)
     with pytest.raises(UserError, match=words):
-        check_clips(small_shards, **(settings | changes))
+        check_sets(sets, **(settings | changes))
+
+
+class TestMixture:
+    @pytest.fixture
+    def sets(self, small_shards: Path, paired_shards: Path) -> list[TrainingSet]:
+        return [
+            read_set(str(small_shards), FreshCrops(), "videos", weight=3.0),
+            read_set(str(paired_shards), Stored(), "stills", weight=1.0, frames=1),
+        ]
+
+    def test_every_batch_is_of_one_set_and_stills_have_one_frame(self, sets: list[TrainingSet], recipe) -> None:
+        batches = loaded(mixture(sets, recipe, workers=0), 0, 24)
+        lengths = [batch.clean.shape[2] for batch in batches]
+        assert set(lengths) == {1, 5}
+        # Stored sides are half as bright, so stills can be told from videos by their pixels too.
+        still = batches[lengths.index(1)]
+        assert torch.allclose((still.degraded + 1) * 255 // 2, (still.clean + 1) * 255 // 4, atol=3)
+
+    def test_sets_come_by_weight_and_in_the_same_order_on_every_rank(self, sets: list[TrainingSet]) -> None:
+        draws = [Mixture([3.0, 1.0], seed=5).chosen(number) for number in range(4000)]
+        assert abs(np.mean(draws) - 0.25) < 0.025  # 3.6 standard deviations
+        assert draws == [Mixture([0.75, 0.25], seed=5).chosen(number) for number in range(4000)]
+
+    @pytest.mark.parametrize("workers", [0, 2])
+    def test_it_resumes_exactly(self, sets: list[TrainingSet], recipe, workers: int) -> None:
+        whole = loaded(mixture(sets, recipe, workers=workers), workers, 12)
+        resumed = mixture(sets, recipe, workers=workers, standing=behind(whole[:7]))
+        assert equal(loaded(resumed, workers, 5), whole[7:])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 5), min_size=4, max_size=9),
+    buffer=st.integers(0, 12),
+    world_size=st.integers(1, 2),
+    workers=st.integers(1, 2),
+    used=st.integers(0, 40),
+    seed=st.integers(0, 99),
+)
+def test_any_place_in_the_order_is_found_again_and_epochs_are_whole(
+    sizes, buffer: int, world_size: int, workers: int, used: int, seed: int
+) -> None:
+    readers = [Reader(rank, world_size, worker, workers) for rank in range(world_size) for worker in range(workers)]
+    orders = [Order(sizes, buffer, seed, reader) for reader in readers]
+    first = [list(takewhile(lambda place: place.epoch < 2, order.after(0))) for order in orders]
+    for epoch in (0, 1):
+        seen = [(place.shard, place.index) for part in first for place in part if place.epoch == epoch]
+        assert sorted(seen) == [(shard, index) for shard, size in enumerate(sizes) for index in range(size)]
+    for order, part in zip(orders, first, strict=True):
+        later = [next(order.after(used)), *islice(order.after(used), 1, 4)]
+        assert later == list(islice(order.after(0), used, used + 4))
+        assert part
+
+
+class TestBadClips:
+    @pytest.fixture
+    def damaged(self, small_shards: Path, tmp_path: Path) -> Path:
+        """clip-1 is undecodable; the third shard, clip-4 and clip-5, is cut within clip-5."""
+        folder = tmp_path / "damaged"
+        shutil.copytree(small_shards, folder)
+        first, _, third = shard_paths(folder)
+        samples = list(read_samples([first]))
+        samples[1][CLEAN] = samples[1][CLEAN][:300]
+        parts = ((f"{one['__key__']}.{part}", one[part]) for one in samples for part in (CLEAN, "meta.json"))
+        write_tar(first, parts)
+        data = third.read_bytes()
+        third.write_bytes(data[: len(data) * 2 // 3])
+        return folder
+
+    def test_they_are_passed_over_and_named(self, damaged: Path, recipe) -> None:
+        batches = loaded(stream(damaged, recipe, tolerate=0.5), 0, 6)
+        keys = {key.split("@")[0] for batch in batches for key in batch.keys}
+        assert keys == {"clip-0", "clip-2", "clip-3", "clip-4"}
+        bad = {clip.key: clip.reason for batch in batches for clip in batch.note.bad}
+        assert set(bad) == {"clip-1", "clip-5"}
+        assert "clip-1 cannot be used: the" in bad["clip-1"]
+        assert "shard-00002.tar" in bad["clip-5"]
+
+    @pytest.mark.parametrize("workers", [0, 2])
+    def test_what_comes_after_them_resumes_exactly(self, damaged: Path, recipe, workers: int) -> None:
+        whole = loaded(stream(damaged, recipe, tolerate=0.5, workers=workers), workers, 9)
+        resumed = stream(damaged, recipe, tolerate=0.5, workers=workers, standing=behind(whole[:4]))
+        assert equal(loaded(resumed, workers, 5), whole[4:])
+
+    def test_a_shard_that_vanishes_costs_its_clips_only(self, damaged: Path, recipe) -> None:
+        data = stream(damaged, recipe, tolerate=0.7)
+        shard_paths(damaged)[1].unlink()
+        batches = loaded(data, 0, 4)
+        assert {key.split("@")[0] for batch in batches for key in batch.keys} == {"clip-0", "clip-4"}
+
+    def test_more_than_is_tolerated_ends_in_one_sentence(self, damaged: Path, recipe) -> None:
+        with pytest.raises(
+            UserError, match=r"^2 clips cannot be used and data\.tolerate allows 1; the last: clip clip-"
+        ):
+            loaded(stream(damaged, recipe, tolerate=0.2), 0, 9)
+
+    def test_nothing_but_bad_clips_ends_even_where_all_are_tolerated(self, damaged: Path, recipe) -> None:
+        data = stream(damaged, recipe, tolerate=1.0)
+        for path in shard_paths(damaged):
+            path.unlink()
+        with pytest.raises(UserError, match=r"^no clip can be used; the last: clip clip-"):
+            loaded(data, 0, 1)

@@ -20,20 +20,26 @@ from dvface.weights import WeightsMissing
 
 
 def train(overrides: Sequence[str]) -> None:
-    """`dvface train`: a new run, or with ``resume=RUN`` an old one."""
-    from dvface.training.run import help_run, joined_run, new_run, resume_run
+    """`dvface train`: a new run, the same words' old one, or with ``resume=RUN`` that one."""
+    from dvface.training.launch import joined_run
+    from dvface.training.run import help_run, resume_run
+    from dvface.training.run import train as work
 
     if (joined := joined_run()) is not None:
-        help_run(joined)
+        help_run(Path(joined))
         return
     resume = [text.removeprefix("resume=") for text in overrides if text.startswith("resume=")]
     if resume:
         if len(overrides) > 1:
-            raise UserError("resume=RUN takes no other setting: the run keeps the configuration it was started with")
-        path = resume_run(Path(resume[0]), print)
+            raise UserError(
+                "resume=RUN takes no other setting: the run keeps the configuration it was started with; "
+                "to go on under others say fork=RUN"
+            )
+        path: Path | None = resume_run(Path(resume[0]), print)
     else:
-        path = new_run(overrides, print)
-    print(f"run: {path}")
+        path = work(overrides, print)
+    if path is not None:
+        print(f"run: {path}")
 
 
 def restore(overrides: Sequence[str]) -> None:
@@ -146,7 +152,7 @@ def show_config(command: str, overrides: Sequence[str]) -> None:
 
 def validate_config(overrides: Sequence[str]) -> None:
     """`dvface config validate`: check a training configuration and do nothing."""
-    from dvface.training.run import check_model
+    from dvface.training.checks import check_model
 
     try:
         check_model(check(resolve(load("train", overrides))))

@@ -173,6 +173,8 @@ class StagesSettings(Strict):
 
 
 STAGES = tuple(StagesSettings.model_fields)
+BEGINNINGS = ("start_from", "fork", "warm_start", "weights_only")
+"""The keys by which a run begins with what another left."""
 
 
 class TrainerSettings(Strict):
@@ -228,7 +230,11 @@ class TrainSettings(Strict):
     ablates: list[str]
     seed: int = Field(ge=0)
     stage: Literal["chain", "autoencoder", "codebook", "prior", "restorer_latent", "restorer"]
+    name: Annotated[str, Field(pattern=r"^[\w=][\w=,.+@%\[\]-]{0,119}$")] | None
     start_from: PathText | None
+    fork: PathText | None
+    warm_start: PathText | None
+    weights_only: PathText | None
     runs: PathText
     size: dict[str, Annotated[int, Field(ge=1)]]
     autoencoder: Component
@@ -248,6 +254,13 @@ class TrainSettings(Strict):
     metrics: dict[str, Component]
     trainer: TrainerSettings
     logger: Component
+
+    @model_validator(mode="after")
+    def _one_beginning(self) -> "TrainSettings":
+        given = [word for word in BEGINNINGS if getattr(self, word) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{given[0]} and {given[1]} are both given; a run begins in one way: choose one")
+        return self
 
     @property
     def chosen_stages(self) -> list[str]:

@@ -1,67 +1,160 @@
-"""Shards of one's own."""
+"""Shards of one's own, in folders of this machine or behind URLs."""
 
 import json
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 
 from dvface.data.pairing import FreshCrops, Pairs
 from dvface.data.pairs import VideoPair
-from dvface.data.shards import CLEAN, DEGRADED, META, read_manifest, read_samples, shard_paths
+from dvface.data.remote import ShardCache
+from dvface.data.sets import TrainingSet, read_set
+from dvface.data.shards import CLEAN, DEGRADED, META, read_samples
 from dvface.errors import UserError
 from dvface.video.decode import PyAVReader
 
 
 class ShardFolders:
-    """A folder of training shards and one of held-out shards with a stored degraded side.
+    """Training shards and held-out shards with a stored degraded side.
 
     Args:
-        train: folder with a manifest and shards, see `dvface.data.shards`.
+        train: folder or URL of a data set with a manifest and shards, see `dvface.data.shards`.
         held_out: the same, every clip with ``degraded.mp4``.
+        cache: gives shards as files on this machine.
         pairs: how a training pair is made of a stored clip; None degrades fresh crops in every epoch.
     """
 
-    def __init__(self, train: str, held_out: str, pairs: Pairs | None = None) -> None:
-        self.train = Path(train)
-        self.held_out_folder = Path(held_out)
+    def __init__(self, train: str, held_out: str, cache: ShardCache, pairs: Pairs | None = None) -> None:
+        self.train = train
+        self.held_out_clips = HeldOutShards(held_out, cache)
         self.pairs: Pairs = pairs or FreshCrops()
 
-    def prepare(self) -> Path:
-        """The training folder; both folders are checked.
+    def training(self) -> list[TrainingSet]:
+        """The training set; both data sets are checked as far as their manifests tell.
 
         Raises:
-            UserError: the folder has no manifest, no clip, or a shard is missing, or a clip does not suit ``pairs``.
+            UserError: a data set has no manifest, no clip, or a shard is missing, or a clip does not suit ``pairs``.
         """
-        shard_paths(self.train)
-        self.pairs.check(read_manifest(self.train))
-        shard_paths(self.held_out_folder)
-        for entry in read_manifest(self.held_out_folder):
-            if not entry["degraded_stored"]:
-                raise UserError(_undegraded(entry["key"], self.held_out_folder))
-        return self.train
+        self.held_out_clips.check()
+        return [read_set(self.train, self.pairs)]
 
     def held_out(self) -> list[VideoPair]:
         """Every held-out clip.
 
         Raises:
-            UserError: see `prepare`; or a clip has no stored degraded side.
+            UserError: see `training`; or a clip has no stored degraded side.
+        """
+        return self.held_out_clips.read()
+
+
+class Part:
+    """One of the data sets of a mixture.
+
+    Args:
+        train: folder or URL of a data set of shards.
+        weight: its share of the batches, against the other parts' weights.
+        pairs: see `ShardFolders`.
+        frames: T of its clips; 1 makes stills of them, whatever they are, and null is what the stage asks.
+    """
+
+    def __init__(self, train: str, weight: float, pairs: Pairs | None = None, frames: int | None = None) -> None:
+        if weight <= 0:
+            raise ValueError(f"weight={weight}: give a number above 0, or leave the data set out")
+        if frames is not None and frames < 1:
+            raise ValueError(f"frames={frames}: give 1 or more")
+        self.train = train
+        self.weight = weight
+        self.pairs: Pairs = pairs or FreshCrops()
+        self.frames = frames
+
+
+class MixedFolders:
+    """Several training sets by weight, and held-out shards.
+
+    Every batch is of one data set; which one is drawn by weight.
+
+    Args:
+        parts: the training sets by name.
+        held_out: see `ShardFolders`.
+        cache: see `ShardFolders`.
+    """
+
+    def __init__(self, parts: Mapping[str, Part], held_out: str, cache: ShardCache) -> None:
+        if not parts:
+            raise ValueError("a mixture needs at least one data set")
+        self.parts = dict(parts)
+        self.held_out_clips = HeldOutShards(held_out, cache)
+
+    def training(self) -> list[TrainingSet]:
+        """The training sets; all data sets are checked as far as their manifests tell.
+
+        Raises:
+            UserError: see `ShardFolders.training`.
+        """
+        self.held_out_clips.check()
+        return [read_set(part.train, part.pairs, name, part.weight, part.frames) for name, part in self.parts.items()]
+
+    def held_out(self) -> list[VideoPair]:
+        """Every held-out clip.
+
+        Raises:
+            UserError: see `ShardFolders.held_out`.
+        """
+        return self.held_out_clips.read()
+
+
+class HeldOutShards:
+    """Held-out clips with a stored degraded side.
+
+    Args:
+        address: folder or URL of a data set of shards.
+        cache: gives shards as files on this machine.
+    """
+
+    def __init__(self, address: str, cache: ShardCache) -> None:
+        self.address = address
+        self.cache = cache
+
+    def check(self) -> TrainingSet:
+        """The data set, checked as far as its manifest tells.
+
+        Raises:
+            UserError: it has no manifest, no clip, or a shard is missing, or a clip has no stored degraded side.
+        """
+        found = read_set(self.address, FreshCrops())
+        for entry in found.entries:
+            if not entry["degraded_stored"]:
+                raise UserError(_undegraded(entry["key"], self.address))
+        return found
+
+    def read(self) -> list[VideoPair]:
+        """Every clip, whole.
+
+        Raises:
+            UserError: see `check`; or a shard cannot be had or is damaged.
         """
         pairs = []
-        for sample in read_samples(shard_paths(self.held_out_folder)):
-            if DEGRADED not in sample:
-                raise UserError(_undegraded(sample["__key__"], self.held_out_folder))
-            clean, degraded = (PyAVReader(sample[part]) for part in (CLEAN, DEGRADED))
-            pairs.append(
-                VideoPair(
-                    name="held_out",
-                    degraded=degraded.read(0, len(degraded)),
-                    clean=clean.read(0, len(clean)),
-                    rate=Fraction(json.loads(sample[META])["rate"]),
+        for shard in self.check().shards:
+            try:
+                path = self.cache.local(shard)
+            except ValueError as error:
+                raise UserError(f"held_out={self.address}: {error}") from error
+            for sample in read_samples([path]):
+                if DEGRADED not in sample:
+                    raise UserError(_undegraded(sample["__key__"], self.address))
+                clean, degraded = (PyAVReader(sample[part]) for part in (CLEAN, DEGRADED))
+                pairs.append(
+                    VideoPair(
+                        name="held_out",
+                        degraded=degraded.read(0, len(degraded)),
+                        clean=clean.read(0, len(clean)),
+                        rate=Fraction(json.loads(sample[META])["rate"]),
+                    )
                 )
-            )
         return pairs
 
 
-def _undegraded(key: str, folder: Path) -> str:
+def _undegraded(key: str, folder: str | Path) -> str:
     return (
         f"clip {key} in held_out={folder} has no stored degraded side; make one with: "
         f"dvface degrade input={folder} output=FOLDER format=shards, and give that"

@@ -16,6 +16,7 @@ from PIL import Image
 
 from dvface.data.pairing import Degradation, FreshCrops
 from dvface.data.pairs import VideoPair
+from dvface.data.sets import TrainingSet, read_set
 from dvface.data.shards import CLEAN, DEGRADED, MANIFEST, Clip, read_samples, shard_paths, write_shards
 from dvface.errors import UserError
 from dvface.seeding import derive_generator
@@ -88,8 +89,6 @@ class EmbeddedFootage:
         clips_per_shard: so few that there are several shards to shuffle and deal out.
     """
 
-    pairs = FreshCrops()
-
     def __init__(
         self,
         root: str,
@@ -138,6 +137,10 @@ class EmbeddedFootage:
         if not (self.root / "held_out" / MANIFEST).is_file():
             write_shards(self.root / "held_out", self._held_out_clips(), self.clips_per_shard)
         return self.root / "train"
+
+    def training(self) -> list[TrainingSet]:
+        """The training clips; see `prepare`."""
+        return [read_set(str(self.prepare()), FreshCrops())]
 
     def held_out(self) -> list[VideoPair]:
         """``held_out``: unseen frames, degraded by the recipe; ``carphone_distorted``: the really compressed twin.

@@ -201,13 +201,46 @@ def read_manifest(folder: str | Path) -> list[dict[str, Any]]:
         raise UserError(f"{folder} is a prepared data set of several splits; give one of them: {names}")
     if not path.is_file():
         raise UserError(f"{folder} is no data set of shards: it has no {MANIFEST}; prepare it first")
+    return parse_manifest(path.read_text(encoding="utf-8"), path)
+
+
+def parse_manifest(text: str, place: str | Path) -> list[dict[str, Any]]:
+    """The lines of a manifest.
+
+    Args:
+        text: of the file.
+        place: where it lies, for messages.
+
+    Raises:
+        UserError: it is damaged or lists no clip.
+    """
     try:
-        entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        entries = [json.loads(line) for line in text.splitlines() if line.strip()]
     except json.JSONDecodeError as error:
-        raise UserError(f"{path} is damaged ({error}); prepare the data set again") from error
+        raise UserError(f"{place} is damaged ({error}); prepare the data set again") from error
     if not entries:
-        raise UserError(f"{path} lists no clip; prepare the data set again")
+        raise UserError(f"{place} lists no clip; prepare the data set again")
     return entries
+
+
+def shards_of(entries: Sequence[Mapping[str, Any]], place: str | Path) -> list[Shard]:
+    """The shards that a manifest names, in order; their addresses are names within the data set.
+
+    Args:
+        entries: the manifest's lines.
+        place: of the data set, for messages.
+
+    Raises:
+        UserError: the data set is one of videos.
+    """
+    if not all("shard" in entry for entry in entries):
+        raise UserError(
+            f"{place} is a data set of videos and shards are asked; make them with dvface degrade format=shards"
+        )
+    keys: dict[tuple[str, str], list[str]] = {}
+    for entry in entries:
+        keys.setdefault((entry["shard"], entry["shard_sha256"]), []).append(entry["key"])
+    return [Shard(name, digest, tuple(clips)) for (name, digest), clips in keys.items()]
 
 
 def shard_paths(folder: str | Path) -> list[Path]:
@@ -217,12 +250,7 @@ def shard_paths(folder: str | Path) -> list[Path]:
         UserError: see `read_manifest`; or a shard is missing, or the data set is one of videos.
     """
     folder = Path(folder)
-    entries = read_manifest(folder)
-    if not all("shard" in entry for entry in entries):
-        raise UserError(
-            f"{folder} is a data set of videos and shards are asked; make them with dvface degrade format=shards"
-        )
-    paths = [folder / name for name in dict.fromkeys(entry["shard"] for entry in entries)]
+    paths = [folder / shard.address for shard in shards_of(read_manifest(folder), folder)]
     for path in paths:
         if not path.is_file():
             raise UserError(f"{path} is listed in the manifest and missing; prepare the data set again")

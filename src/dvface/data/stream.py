@@ -1,8 +1,8 @@
 """An endless stream of training pairs whose order is a pure function of (seed, epoch, rank, worker)."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -10,20 +10,34 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from dvface.contracts import ClipBatch
-from dvface.data.pairing import Degradation, Pairs, Window
-from dvface.data.shards import read_samples
+from dvface.contracts import BadClip, ClipBatch, StreamNote
+from dvface.data.order import Mixture, Order, Place, Reader
+from dvface.data.pairing import Degradation, Window
+from dvface.data.reading import ShardReader
+from dvface.data.remote import ShardCache
+from dvface.data.sets import TrainingSet, check_dealing
+from dvface.data.shards import CLEAN
 from dvface.errors import UserError
-from dvface.seeding import derive_generator
+from dvface.seeding import derive_generator, derive_seed
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One training pair: (3, T, H, W) float in [-1, 1] each, and the sample's key."""
+    """One training pair.
+
+    Attributes:
+        clean: (3, T, H, W) float in [-1, 1].
+        degraded: the same.
+        key: the sample's.
+        note: where the stream stands behind it; None for what comes from no stream.
+        padding: see `ClipBatch`.
+    """
 
     clean: Tensor
     degraded: Tensor
     key: str
+    note: StreamNote | None = None
+    padding: bool = False
 
 
 def to_tensor(frames: np.ndarray) -> Tensor:
@@ -33,51 +47,55 @@ def to_tensor(frames: np.ndarray) -> Tensor:
 
 
 def collate(pairs: Sequence[Pair]) -> ClipBatch:
-    """Stack pairs into a batch."""
+    """Stack pairs into a batch; its note tells where the stream stands behind the last."""
+    notes = [pair.note for pair in pairs if pair.note]
     return ClipBatch(
         clean=torch.stack([pair.clean for pair in pairs]),
         degraded=torch.stack([pair.degraded for pair in pairs]),
         keys=tuple(pair.key for pair in pairs),
+        note=StreamNote(notes[-1].worker, notes[-1].places, tuple(bad for note in notes for bad in note.bad))
+        if notes
+        else None,
+        padding=pairs[0].padding,
     )
 
 
-def check_dealing(shards: int, world_size: int, workers: int) -> None:
-    """Refuse more readers than shards: some would have nothing to read.
+@dataclass(frozen=True)
+class Standing:
+    """Where the stream of one training process stands.
 
-    Raises:
-        UserError: there are fewer shards than processes × workers.
+    Attributes:
+        batches: how many have been trained on.
+        places: of each worker that has given any, by its number: how much of its order in each data set is used up.
     """
-    readers = world_size * max(1, workers)
-    if shards < readers:
-        raise UserError(
-            f"{shards} shards cannot be dealt to {world_size} processes × {max(1, workers)} workers; "
-            f"write at least {readers} shards or lower data.workers"
-        )
+
+    batches: int = 0
+    places: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
 
 class ClipStream(IterableDataset[Pair]):
     """Pairs from the clips in shards, cropped in time and space and flipped, for ever.
 
-    Each epoch shuffles the full list of shards by (seed, epoch), deals them out to ranks and workers, and
-    passes each worker's samples through a shuffle buffer. What happens to a sample is a pure function of
-    (seed, epoch, key), so a worker can skip what a resumed run has already seen without decoding it, and any
-    sample can be rebuilt alone.
+    Which clip comes when is the work of `Order` and `Mixture`; what happens to it is a pure function of (seed, epoch,
+    key). A resumed run therefore goes on behind what it has seen without reading or decoding it again, and any
+    sample can be rebuilt alone. A clip that cannot be used is passed over and told in the next pair's note.
 
     Args:
-        shards: all shards of the data set.
+        sets: the data sets.
+        cache: gives shards as files on this machine.
         degradation: the recipe.
-        pairs: how a pair is made of a stored clip.
         frames: T of the pairs.
         crop: height and width of the pairs in pixels.
         context: pixels around the crop that are degraded with it and then cut away, since codecs and filters
             treat a frame's border otherwise than its middle (DOVE degrades a 1.5 times larger crop).
-        batch_size: samples a batch; needed to know what ``skip_batches`` batches were.
+        batch_size: samples a batch; all of one batch are of one data set.
         buffer: samples held for shuffling.
         seed: the run's seed.
+        tolerate: share of the clips that may be bad.
         rank: this process.
         world_size: number of processes.
         workers: loader workers a process.
-        skip_batches: batches of this rank that a resumed run has already seen.
+        standing: what a resumed run has already seen.
 
     Raises:
         UserError: there are fewer shards than ranks × workers, so some worker would have nothing to read.
@@ -85,81 +103,103 @@ class ClipStream(IterableDataset[Pair]):
 
     def __init__(
         self,
-        shards: Sequence[Path],
+        sets: Sequence[TrainingSet],
+        cache: ShardCache,
         degradation: Degradation,
-        pairs: Pairs,
         frames: int,
         crop: int,
         context: int,
         batch_size: int,
         buffer: int,
         seed: int,
+        tolerate: float,
         rank: int = 0,
         world_size: int = 1,
         workers: int = 0,
-        skip_batches: int = 0,
+        standing: Standing | None = None,
     ) -> None:
         super().__init__()
-        check_dealing(len(shards), world_size, workers)
-        self.shards = tuple(sorted(shards))
+        for one in sets:
+            check_dealing(one, world_size, workers)
+        self.sets = tuple(sets)
+        self.reader = ShardReader(cache)
         self.degradation = degradation
-        self.pairs = pairs
-        self.window = Window(frames, crop, context)
+        self.windows = [Window(one.frames or frames, crop, context) for one in sets]
         self.batch_size = batch_size
         self.buffer = buffer
-        self.seed = seed
+        self.seeds = [derive_seed(seed, "set", one.name) if one.name else seed for one in sets]
+        self.mixture = Mixture([one.weight for one in sets], seed)
+        self.allowed = tolerate * sum(len(one.entries) for one in sets)
         self.rank = rank
         self.world_size = world_size
         self.workers = max(1, workers)
-        self.skip_batches = skip_batches
+        self.standing = standing or Standing()
 
     def __iter__(self) -> Iterator[Pair]:
         """Pairs for this worker, from where a resumed run left off."""
         info = get_worker_info()
-        physical = info.id if info else 0
         # The loader asks its workers in turn, starting with worker 0, so after a resume worker 0 must play the
         # one whose turn it was.
-        worker = (physical + self.skip_batches) % self.workers
-        seen = len(range(worker, self.skip_batches, self.workers)) * self.batch_size
-        for position, (epoch, sample) in enumerate(self._samples(worker)):
-            if position >= seen:
-                yield self.pair(sample, epoch)
+        worker = ((info.id if info else 0) + self.standing.batches) % self.workers
+        places = list(self.standing.places.get(worker, [0] * len(self.sets)))
+        orders = [self._order(number, worker).after(used) for number, used in enumerate(places)]
+        found: set[tuple[int, str]] = set()
+        for turn in count(len(range(worker, self.standing.batches, self.workers))):
+            number = self.mixture.chosen(turn * self.workers + worker)
+            for _ in range(self.batch_size):
+                bad: list[BadClip] = []
+                pair = None
+                while pair is None:
+                    place = next(orders[number])
+                    places[number] += 1
+                    try:
+                        pair = self._at(number, place)
+                    except _Unusable as error:
+                        bad.append(error.clip)
+                        found.add((number, error.clip.key))
+                        self._check_share(found, bad)
+                yield Pair(pair.clean, pair.degraded, pair.key, StreamNote(worker, tuple(places), tuple(bad)))
 
-    def _samples(self, worker: int) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Undecoded samples of one logical worker, epoch after epoch, through the shuffle buffer."""
-        epoch = 0
-        while True:
-            order = derive_generator(self.seed, "shards", epoch).permutation(len(self.shards))
-            own = order[self.rank :: self.world_size][worker :: self.workers]
-            rng = derive_generator(self.seed, "buffer", epoch, self.rank, worker)
-            held: list[dict[str, Any]] = []
-            found = 0
-            for sample in read_samples(self.shards[index] for index in own):
-                found += 1
-                held.append(sample)
-                if len(held) > self.buffer:
-                    yield epoch, held.pop(int(rng.integers(len(held))))
-            for index in rng.permutation(len(held)):
-                yield epoch, held[index]
-            if not found:
-                names = ", ".join(self.shards[index].name for index in own)
-                raise UserError(f"no clip in {names}; write the data set again")
-            epoch += 1
+    def _order(self, number: int, worker: int) -> Order:
+        sizes = [len(shard.keys) for shard in self.sets[number].shards]
+        return Order(sizes, self.buffer, self.seeds[number], Reader(self.rank, self.world_size, worker, self.workers))
 
-    def pair(self, sample: Mapping[str, Any], epoch: int) -> Pair:
+    def _check_share(self, found: set[tuple[int, str]], bad: Sequence[BadClip]) -> None:
+        """Give up where this worker alone has met more bad clips than all may."""
+        if len(found) > self.allowed:
+            raise UserError(too_many(len(found), self.allowed, bad[-1]))
+        if len(bad) > sum(len(one.entries) for one in self.sets):
+            raise UserError(f"no clip can be used; the last: {bad[-1].reason}; check the data set with dvface verify")
+
+    def _at(self, number: int, place: Place) -> Pair:
+        shard = self.sets[number].shards[place.shard]
+        key = shard.keys[place.index]
+        try:
+            sample = self.reader.read(shard, key)
+        except ValueError as error:
+            raise _Unusable(BadClip(key, f"clip {key} cannot be used: {error}")) from error
+        try:
+            return self.pair({"__key__": key, **sample}, place.epoch, number)
+        except UserError as error:
+            raise _Unusable(BadClip(key, str(error))) from error
+
+    def pair(self, sample: Mapping[str, Any], epoch: int, number: int = 0) -> Pair:
         """Rebuild the pair that ``sample`` gives in ``epoch``.
 
         Args:
             sample: its ``__key__`` and encoded parts.
             epoch: counted from 0.
+            number: of its data set.
 
         Raises:
             UserError: the clip is damaged, or shorter or smaller than what ``frames`` and ``crop`` ask.
         """
         key = sample["__key__"]
-        rng = derive_generator(self.seed, "sample", epoch, key)
+        if CLEAN not in sample:
+            raise UserError(f"clip {key} cannot be used: it has no {CLEAN}")
+        rng = derive_generator(self.seeds[number], "sample", epoch, key)
         try:
-            clean, degraded = self.pairs(sample, self.degradation, self.window, rng)
+            clean, degraded = self.sets[number].pairs(sample, self.degradation, self.windows[number], rng)
         except UserError as error:
             raise UserError(f"clip {key} cannot be used: {error}") from error
         except ValueError as error:
@@ -172,3 +212,17 @@ class ClipStream(IterableDataset[Pair]):
             # Faces move as plausibly backwards; BFVR-STC and DicFace reverse clips too.
             clean, degraded = clean[::-1], degraded[::-1]
         return Pair(clean=to_tensor(clean), degraded=to_tensor(degraded), key=f"{key}@{epoch}")
+
+
+class _Unusable(Exception):
+    def __init__(self, clip: BadClip) -> None:
+        super().__init__(clip.reason)
+        self.clip = clip
+
+
+def too_many(found: int, allowed: float, last: BadClip) -> str:
+    """Why training stops when more clips are bad than may be."""
+    return (
+        f"{found} clips cannot be used and data.tolerate allows {int(allowed)}; the last: {last.reason}; "
+        "check the data set with dvface verify, or raise data.tolerate"
+    )

@@ -1,11 +1,14 @@
 """What a run was made with: versions of the software and the state of the source tree."""
 
+import hashlib
 import os
 import platform
 import shutil
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from dvface.files import sha256
 
 PACKAGES = (
     "dvface",
@@ -38,6 +41,15 @@ def provenance() -> dict[str, str]:
         **{package: _version(package) for package in PACKAGES},
         **source_state(Path(__file__).parent),
     }
+
+
+def source_digest() -> str:
+    """SHA-256 of this package's own code; two that are equal do the same with the same packages."""
+    root = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(f"{path.relative_to(root).as_posix()}\0{sha256(path)}\0".encode())
+    return digest.hexdigest()
 
 
 def source_state(folder: Path) -> dict[str, str]:

@@ -1,14 +1,12 @@
 """From a training checkpoint to a model folder that reopens anywhere."""
 
 from pathlib import Path
-from typing import Any, Literal
-
-from torch import Tensor
+from typing import Literal
 
 from dvface.config.compose import resolve
 from dvface.errors import UserError
 from dvface.models.restorer import build_model
-from dvface.training.chain import RunFolder, read_checkpoint, read_config
+from dvface.training.run_folder import RunFolder, model_tensors, read_checkpoint, read_config
 
 Which = Literal["averaged", "raw"]
 
@@ -40,14 +38,8 @@ def export(checkpoint: Path, output: Path, which: Which | None) -> str:
     model = build_model(specification)
     try:
         key = "current_model_state" if averaged and taken == "raw" else "state_dict"
-        model.load_state_dict(_model_tensors(state, key))
+        model.load_state_dict(model_tensors(state, key))
     except RuntimeError as error:
         raise UserError(f"checkpoint={checkpoint} does not fit its run's configuration {config}") from error
     model.save_pretrained(output, specification)
     return f"{taken} weights of step {state['global_step']} of {checkpoint.parent.name}"
-
-
-def _model_tensors(state: dict[str, Any], key: str) -> dict[str, Tensor]:
-    """The restorer's own tensors: a stage also holds its decoder, teacher or discriminator."""
-    tensors: dict[str, Tensor] = state[key]
-    return {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}

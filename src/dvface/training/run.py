@@ -3,29 +3,38 @@
 import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 
 from dvface.config.build import build
 from dvface.config.compose import difference, load, resolve
 from dvface.config.schema import STAGES, TrainSettings, check
-from dvface.contracts import latent_frames
-from dvface.data.datamodule import Source, check_clips
 from dvface.errors import UserError
 from dvface.files import write_text
 from dvface.models.restorer import Restorer, best_device
-from dvface.tracking.environment import provenance
+from dvface.tracking.environment import provenance, source_digest
 from dvface.tracking.run import NoRun, Run
-from dvface.training.chain import Chain, RunFolder, read_config, read_state, starting_weights, write_state
+from dvface.training.beginnings import copy_fork
+from dvface.training.chain import Chain
+from dvface.training.checks import check_parts
 from dvface.training.finish import final_table, finish
+from dvface.training.launch import RUN_VARIABLE, check_launch, started_rank, wait_for
+from dvface.training.plan import plan
+from dvface.training.run_folder import (
+    RunFolder,
+    RunState,
+    in_use,
+    is_in_use,
+    read_config,
+    read_state,
+    write_state,
+)
 
-RUN_VARIABLE = "DVFACE_RUN"
-"""By this environment variable the first process tells those that Lightning starts which run they belong to."""
+Say = Callable[[str], None]
 
 
 class Store(Protocol):
@@ -40,15 +49,18 @@ class Store(Protocol):
         ...
 
 
-def new_run(overrides: Sequence[str], say: Callable[[str], None]) -> Path:
-    """Train what the overrides choose in a new run folder.
+def train(overrides: Sequence[str], say: Say) -> Path | None:
+    """Train what the overrides choose; the same words again go on where they were.
+
+    A run that is not finished goes on if it has the name that is given, or, where none is given, if configuration and
+    code are what they were: going on then ends with the same numbers as starting anew, only sooner.
 
     Args:
         overrides: Hydra overrides of ``conf/train.yaml``.
         say: prints a line for the user.
 
     Returns:
-        The run folder.
+        The run folder; None for a dry run, which makes none.
 
     Raises:
         UserError: the configuration is wrong; no run folder has been made then.
@@ -58,45 +70,67 @@ def new_run(overrides: Sequence[str], say: Callable[[str], None]) -> Path:
     # A run must be found again from any working directory.
     tree.runs = str(Path(str(tree.runs)).resolve())
     settings = check(resolve(tree))
+    check_launch(settings)
+    if settings.trainer.dry_run:
+        plan(settings, check_parts(settings), say)
+        return None
+    if (found := _same_run(tree, settings, say)) is not None:
+        if read_state(found).finished:
+            say(f"finished before: {found.path}")
+            return found.path
+        if started_rank():
+            return help_run(found.path)
+        return resume_run(found.path, say)
+    if started_rank():
+        check_parts(settings)
+        folder = RunFolder(_parent(settings) / str(settings.name))
+        wait_for(folder)
+        return help_run(folder.path)
     check_parts(settings)
     for line in changes:
         say(line)
     store: Store = build(settings.logger)
-    name = datetime.now().strftime("%Y%m%d-%H%M%S")
-    folder = RunFolder(_fresh(Path(settings.runs) / settings.exp, name))
-    tags = {"exp": settings.exp, "stage": settings.stage, "run_folder": str(folder.path), **provenance()}
-    if changes:
-        tags["ablation"] = "\n".join(changes)
-    run = store.start_run("dvface", f"{settings.exp} {name}", tags)
-    write_text(folder.config, OmegaConf.to_yaml(tree))
-    write_state(folder, run, 0.0, finished=False)
-    return _work(settings, folder, run, 0.0, say)
+    name = settings.name or datetime.now().strftime("%Y%m%d-%H%M%S")
+    folder = _fresh(_parent(settings), name, settings.name is not None)
+    with in_use(folder):
+        tags = {"exp": settings.exp, "stage": settings.stage, "run_folder": str(folder.path), **provenance()}
+        if changes:
+            tags["ablation"] = "\n".join(changes)
+        if settings.fork is not None:
+            say(copy_fork(settings, folder))
+            tags["fork_of"] = settings.fork
+        run = store.start_run("dvface", f"{settings.exp} {folder.path.name}", tags)
+        write_text(folder.config, OmegaConf.to_yaml(tree))
+        return _work(settings, folder, run, RunState(run.id, 0.0, finished=False, source=source_digest()), say)
 
 
-def resume_run(path: Path, say: Callable[[str], None]) -> Path:
+def resume_run(path: Path, say: Say) -> Path:
     """Continue an interrupted run from its last checkpoint, with the configuration that it was started with.
 
     Raises:
         UserError: ``path`` is no unfinished run folder, or its configuration no longer fits this version.
     """
     folder = RunFolder(path)
-    state = read_state(folder)
-    tree = read_config(folder)
-    settings = check(resolve(tree))
-    run = build(settings.logger).open_run(state["tracking_run"])
-    return _work(settings, folder, run, float(state["seconds"]), say)
+    try:
+        state = read_state(folder)
+    except UserError as error:
+        raise UserError(f"resume={path}: {error}") from error
+    if state.finished:
+        raise UserError(f"resume={path}: that run is finished; to train on, say fork={path} and raise its steps")
+    settings = check(resolve(read_config(folder)))
+    run = build(settings.logger).open_run(state.tracking_run)
+    if state.source != source_digest():
+        say("the code is not what this run was started with: its numbers will be those of two versions")
+        run.set_tags({"source_drift": source_digest()})
+    with in_use(folder):
+        return _work(settings, folder, run, state, say)
 
 
-def joined_run() -> Path | None:
-    """The run that this process was started to help with; None where it is the first process."""
-    folder = os.environ.get(RUN_VARIABLE)
-    return Path(folder) if folder and os.environ.get("LOCAL_RANK", "0") != "0" else None
-
-
-def help_run(path: Path) -> None:
+def help_run(path: Path) -> Path:
     """Train along as a further process of a run: no tracking, no files, no words."""
     settings = check(resolve(read_config(RunFolder(path))))
-    Chain(settings, RunFolder(path), NoRun()).train()
+    Chain(settings, RunFolder(path), NoRun(), lambda line: None).train()
+    return path
 
 
 def baseline_difference(tree: DictConfig, overrides: Sequence[str]) -> list[str]:
@@ -104,97 +138,70 @@ def baseline_difference(tree: DictConfig, overrides: Sequence[str]) -> list[str]
     if tree.baseline is None:
         return []
     others = [text for text in overrides if not text.startswith("exp=")]
-    changed = difference(load("train", [f"exp={tree.baseline}", *others]), tree)
+    return _lines(difference(load("train", [f"exp={tree.baseline}", *others]), tree))
+
+
+def _lines(changed: dict[str, tuple[object, object]]) -> list[str]:
     return [f"{key}: {before} -> {after}" for key, (before, after) in changed.items()]
 
 
-def check_model(settings: TrainSettings) -> Restorer:
-    """Refuse a model whose parts do not fit each other, its stages or their clips; no data is touched.
+def _parent(settings: TrainSettings) -> Path:
+    return Path(settings.runs) / settings.exp
 
-    Returns:
-        The model on the meta device: only shapes matter here, and a full-size model takes minutes and gigabytes to
-        fill.
+
+def _same_run(tree: DictConfig, settings: TrainSettings, say: Say) -> RunFolder | None:
+    """The run that these words have begun before; None where they begin one.
 
     Raises:
-        UserError: one sentence on the first fault.
-        WeightsMissing: a loss needs a network that is not at hand.
+        UserError: the name is that of a run with another configuration.
     """
-    with torch.device("meta"):
-        model: Restorer = build(settings.model)
-    try:
-        size = 2 * model.spatial_multiple
-        with torch.inference_mode():
-            model.eval()(torch.zeros(1, 3, 1 + model.temporal_stride, size, size, device="meta"))
-    except (ValueError, RuntimeError, ArithmeticError) as error:
-        raise UserError(f"the model's parts do not fit together: {str(error).splitlines()[0]}") from error
-    for name in settings.chosen_stages:
-        stage = settings.stages.of(name)
-        build(stage.degradation)
-        try:
-            latent_frames(stage.frames, model.temporal_stride)
-        except ValueError as error:
-            raise UserError(f"stages.{name}.frames={stage.frames}: {error}") from error
-        if stage.crop % model.spatial_multiple:
+    if settings.name is not None:
+        folder = RunFolder(_parent(settings) / settings.name)
+        if not folder.state.is_file():
+            return None
+        changed = _lines(difference(read_config(folder), tree))
+        if changed:
             raise UserError(
-                f"stages.{name}.crop={stage.crop}: this model needs a multiple of {model.spatial_multiple} pixels"
+                f"name={settings.name}: {folder.path} was started with other settings ({changed[0]}); give another "
+                f"name, or go on under new settings with fork={folder.path} and another name"
             )
-        try:
-            build(stage.module)(model=model)
-        except ValueError as error:
-            raise UserError(f"stages.{name}.module: {error}") from error
-    return model
+        return folder
+    text, source = OmegaConf.to_yaml(tree), source_digest()
+    for path in sorted(_parent(settings).glob("*/run.json"), reverse=True):
+        folder = RunFolder(path.parent)
+        if not folder.config.is_file() or folder.config.read_text(encoding="utf-8") != text:
+            continue
+        state = read_state(folder)
+        if not state.finished and state.source == source and not is_in_use(folder):
+            say(f"going on with {folder.path}, which these words began; name=NAME begins another")
+            return folder
+    return None
 
 
-def check_parts(settings: TrainSettings) -> None:
-    """Refuse whatever can be refused before a run folder exists: parts, clips, stages, device.
-
-    Raises:
-        UserError: one sentence on the first fault.
-        WeightsMissing: a loss needs a network that is not at hand.
-    """
-    if settings.trainer.accelerator == "gpu" and not torch.cuda.is_available():
-        raise UserError("trainer.accelerator=gpu: this machine has no usable GPU; say trainer.accelerator=cpu")
-    starting_weights(settings)
-    model = check_model(settings)
-    build(settings.pretrained).check(model)
-    source: Source = build(settings.data.source)
-    for name in settings.chosen_stages:
-        stage = settings.stages.of(name)
-        check_clips(source.prepare(), stage.frames, stage.crop, processes(settings), settings.data.workers)
-
-
-def processes(settings: TrainSettings) -> int:
-    """How many processes train together."""
-    devices = torch.cuda.device_count() if settings.trainer.devices == "auto" else settings.trainer.devices
-    return max(1, devices)
-
-
-def _fresh(parent: Path, name: str) -> Path:
-    """A folder that did not exist before, also when two runs start in one second."""
+def _fresh(parent: Path, name: str, given: bool) -> RunFolder:
+    """A folder that no run has; one of a name that was given may be there, left by a process that came to nothing."""
     for suffix in ("", *(f"-{number}" for number in range(2, 100))):
         try:
-            (parent / f"{name}{suffix}").mkdir(parents=True)
+            (parent / f"{name}{suffix}").mkdir(parents=True, exist_ok=given)
         except FileExistsError:
             continue
-        return parent / f"{name}{suffix}"
+        return RunFolder(parent / f"{name}{suffix}")
     raise UserError(f"{parent} already has 99 runs of this second; try again")
 
 
-def _work(
-    settings: TrainSettings, folder: RunFolder, run: Run | NoRun, before: float, say: Callable[[str], None]
-) -> Path:
+def _work(settings: TrainSettings, folder: RunFolder, run: Run | NoRun, state: RunState, say: Say) -> Path:
     started = time.monotonic()
 
     def seconds() -> float:
-        return before + time.monotonic() - started
+        return state.seconds + time.monotonic() - started
 
     os.environ[RUN_VARIABLE] = str(folder.path)
-    guard: AbstractContextManager[Any] = run
+    write_state(folder, state)
     try:
-        with guard:
+        with run:
             run.log_params(settings.model_dump(exclude={"model"}))
             run.log_artifact(folder.config)
-            trained = Chain(settings, folder, run).train()
+            trained = Chain(settings, folder, run, say).train()
             run.log_metrics({"total_parameters": trained.parameter_counts()["total"]}, step=0)
             if settings.chosen_stages[-1] == STAGES[-1]:
                 pairs = build(settings.data.source).held_out()
@@ -206,10 +213,10 @@ def _work(
                 say(final_table(result).text())
                 for name, reason in result["left_out"].items():
                     say(f"left out: {name}: {reason}")
-        write_state(folder, run, seconds(), finished=True)
+        write_state(folder, replace(state, seconds=seconds(), finished=True))
     except BaseException as error:
-        write_state(folder, run, seconds(), finished=False)
+        write_state(folder, replace(state, seconds=seconds()))
         if isinstance(error, KeyboardInterrupt | SystemExit):
-            say(f"interrupted; go on with: dvface train resume={folder.path}")
+            say(f"interrupted; go on with the same words, or with: dvface train resume={folder.path}")
         raise
     return folder.path

@@ -1,0 +1,85 @@
+"""Lightning's trainer as this project uses it: quiet, with our own bar, records and checkpoints."""
+
+import logging
+import warnings
+from collections.abc import Callable
+
+from lightning.pytorch import Callback, Trainer
+
+from dvface.config.schema import TrainSettings
+from dvface.data.datamodule import ClipDataModule
+from dvface.models.restorer import Restorer
+from dvface.tracking.run import NoRun, Run
+from dvface.training.callbacks import LastCheckpoint, ProgressCallback, RunLogger, WeightsAverage
+from dvface.training.run_folder import RunFolder
+from dvface.training.sharded import strategy
+from dvface.training.stream_watch import StreamWatch
+
+
+def make_trainer(
+    settings: TrainSettings,
+    name: str,
+    model: Restorer,
+    data: ClipDataModule,
+    folder: RunFolder,
+    run: Run | NoRun,
+    say: Callable[[str], None],
+) -> Trainer:
+    """A Lightning trainer for one stage.
+
+    Args:
+        settings: the checked configuration.
+        name: the stage's.
+        model: the restorer, of which a sharded trainer must know the blocks.
+        data: the stage's batches.
+        folder: the run's.
+        run: where numbers are tracked.
+        say: prints a line for the user.
+    """
+    quieten()
+    options = settings.trainer
+    steps = settings.stages.of(name).steps
+    checkpoint = folder.checkpoint(name)
+    callbacks: list[Callback] = [
+        StreamWatch(data, folder.stage(name) / "bad_clips.jsonl", options.log_every, say),
+        *([WeightsAverage(options.averaging)] if options.averaging else []),
+        ProgressCallback(name),
+        LastCheckpoint(checkpoint, options.checkpoint_every),
+    ]
+    return Trainer(
+        accelerator=options.accelerator,
+        devices=options.devices,
+        num_nodes=options.nodes,
+        strategy=strategy(options, model),
+        precision=options.precision,
+        max_steps=steps,
+        gradient_clip_val=options.gradient_clip,
+        accumulate_grad_batches=options.accumulate,
+        log_every_n_steps=options.log_every,
+        val_check_interval=min(options.validate_every, steps) * options.accumulate,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,  # held-out clips are dealt without doubles by ourselves
+        enable_progress_bar=False,
+        enable_checkpointing=True,
+        enable_model_summary=False,
+        logger=RunLogger(run, name, folder.curves(name)),
+        default_root_dir=folder.stage(name),
+        callbacks=callbacks,
+    )
+
+
+def quieten() -> None:
+    """Silence advertisements and advice that a user of this project cannot act on."""
+    for logger in ("lightning.pytorch", "lightning.fabric", "lightning"):
+        logging.getLogger(logger).setLevel(logging.ERROR)
+    for message in (
+        ".*does not have many workers.*",
+        ".*Checkpoint directory.*exists and is not empty.*",
+        ".*LeafSpec.*",
+        ".*not resumable.*",
+        ".*in eval mode at the start of training.*",
+        ".*overridden `transfer_batch_to_device`.*",
+        ".*pin_memory.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
