@@ -1,6 +1,6 @@
 """Shards to batches, for Lightning."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import Any, Protocol
 
@@ -233,7 +233,7 @@ class ClipDataModule(LightningDataModule):
         if self._world_size > 1:
             everywhere = [{} for _ in range(self._world_size)]
             torch.distributed.all_gather_object(everywhere, own)
-        return {"layout": self._layout, "batches": self._batches, "places": everywhere}
+        return {"layout": self.layout(self._world_size), "batches": self._batches, "places": everywhere}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Stand where `state_dict` says.
@@ -241,24 +241,35 @@ class ClipDataModule(LightningDataModule):
         Raises:
             UserError: the order of clips is another here, so no place in it is that of the checkpoint.
         """
-        for name, before in state_dict["layout"].items():
-            now = self._layout[name]
-            if before != now:
-                raise UserError(_other_layout(name, before, now))
+        self.check_layout(state_dict["layout"], self._world_size)
         self._batches = state_dict["batches"]
         self._places = {int(worker): tuple(places) for worker, places in state_dict["places"][self._rank].items()}
 
-    @property
-    def _layout(self) -> dict[str, int | str]:
-        """What the order of clips depends on."""
+    def layout(self, world_size: int) -> dict[str, int | str]:
+        """What the order of clips depends on, where so many processes train."""
         return {
-            "processes": self._world_size,
+            "processes": world_size,
             "data.workers": max(1, self.workers),
             "batch_size": self.batch_size,
             "data.buffer": self.buffer,
             "seed": self.seed,
             "clips": text_sha256(" ".join(one.fingerprint for one in self.sets))[:16],
         }
+
+    def check_layout(self, before: Mapping[str, int | str], world_size: int) -> None:
+        """Refuse a checkpoint of another order of clips.
+
+        Args:
+            before: the `layout` that the checkpoint was written with.
+            world_size: number of processes now.
+
+        Raises:
+            UserError: one sentence on the first difference.
+        """
+        now = self.layout(world_size)
+        for name, value in before.items():
+            if value != now[name]:
+                raise UserError(_other_layout(name, value, now[name]))
 
     @property
     def _rank(self) -> int:
@@ -270,7 +281,7 @@ class ClipDataModule(LightningDataModule):
 
 
 def _other_layout(name: str, before: int | str, now: int | str) -> str:
-    remedy = "say warm_start=RUN to take over its weights and begin the data anew"
+    remedy = "take over its weights alone with warm_start=RUN and begin the data anew"
     if name in ("clips", "seed"):
         what = {"clips": "the training clips are others", "seed": "the seed is another"}[name]
         return f"{what} than when the checkpoint was written; put the old back, or {remedy}"

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from dvface.config.build import build
 from dvface.config.schema import STAGES, TrainSettings
-from dvface.data.datamodule import ClipDataModule, Source
+from dvface.data.datamodule import Source
 from dvface.files import whole_file
 from dvface.models.restorer import Restorer
 from dvface.report.curves import plot_curves
@@ -22,7 +22,7 @@ from dvface.training.callbacks import read_curves
 from dvface.training.run_folder import RunFolder, read_checkpoint, read_weights
 from dvface.training.sharded import full_state
 from dvface.training.stage import Stage
-from dvface.training.trainer import make_trainer
+from dvface.training.trainer import make_data, make_trainer
 
 
 class Chain:
@@ -111,26 +111,3 @@ class Chain:
 def first_process() -> bool:
     """Whether this process is the one that writes."""
     return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
-
-
-def make_data(settings: TrainSettings, name: str, model: Restorer, source: Source) -> ClipDataModule:
-    """The batches of one stage."""
-    spec = settings.stages.of(name)
-    return ClipDataModule(
-        source=source,
-        cache=build(settings.data.cache),
-        degradation=build(spec.degradation),
-        frames=spec.frames,
-        crop=spec.crop,
-        context=settings.data.context,
-        batch_size=spec.batch_size,
-        workers=settings.data.workers,
-        start_method=settings.data.start_method,
-        prefetch=settings.data.prefetch,
-        buffer=settings.data.buffer,
-        seed=derive_seed(settings.seed, "data", name),
-        tolerate=settings.data.tolerate,
-        multiple=model.spatial_multiple,
-        temporal_stride=model.temporal_stride,
-        overfit=settings.trainer.overfit,
-    )

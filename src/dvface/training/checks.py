@@ -1,5 +1,7 @@
 """What can be refused before a run folder exists: parts that do not fit, clips, stages, beginnings, devices."""
 
+from pathlib import Path
+
 import torch
 
 from dvface.config.build import build
@@ -9,8 +11,10 @@ from dvface.data.datamodule import Source
 from dvface.data.sets import check_sets
 from dvface.errors import UserError
 from dvface.models.restorer import Restorer
-from dvface.training.beginnings import check_beginning
+from dvface.training.beginnings import check_beginning, forked_stages
 from dvface.training.launch import processes
+from dvface.training.run_folder import RunFolder, read_checkpoint
+from dvface.training.trainer import make_data
 
 
 def check_model(settings: TrainSettings) -> Restorer:
@@ -77,4 +81,15 @@ def check_parts(settings: TrainSettings) -> Restorer:
                     latent_frames(one.frames, model.temporal_stride)
                 except ValueError as error:
                     raise UserError(f"data.source.parts.{one.name}.frames={one.frames}: {error}") from error
+    if settings.fork is not None:
+        _check_place(settings, model, source, RunFolder(Path(settings.fork)))
     return model
+
+
+def _check_place(settings: TrainSettings, model: Restorer, source: Source, forked: RunFolder) -> None:
+    """The stage that a fork goes on with must find its place in the data again."""
+    _, going_on = forked_stages(settings, forked)
+    if going_on is not None:
+        data = make_data(settings, going_on, model, source)
+        state = read_checkpoint(forked.checkpoint(going_on))[type(data).__name__]
+        data.check_layout(state["layout"], processes(settings.trainer))

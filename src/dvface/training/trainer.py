@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 from lightning.pytorch import Callback, Trainer
 
+from dvface.config.build import build
 from dvface.config.schema import TrainSettings
-from dvface.data.datamodule import ClipDataModule
+from dvface.data.datamodule import ClipDataModule, Source
 from dvface.models.restorer import Restorer
+from dvface.seeding import derive_seed
 from dvface.tracking.run import NoRun, Run
 from dvface.training.callbacks import LastCheckpoint, ProgressCallback, RunLogger, WeightsAverage
 from dvface.training.run_folder import RunFolder
@@ -66,6 +68,29 @@ def make_trainer(
         logger=RunLogger(run, name, folder.curves(name)),
         default_root_dir=folder.stage(name),
         callbacks=callbacks,
+    )
+
+
+def make_data(settings: TrainSettings, name: str, model: Restorer, source: Source) -> ClipDataModule:
+    """The batches of one stage."""
+    spec = settings.stages.of(name)
+    return ClipDataModule(
+        source=source,
+        cache=build(settings.data.cache),
+        degradation=build(spec.degradation),
+        frames=spec.frames,
+        crop=spec.crop,
+        context=settings.data.context,
+        batch_size=spec.batch_size,
+        workers=settings.data.workers,
+        start_method=settings.data.start_method,
+        prefetch=settings.data.prefetch,
+        buffer=settings.data.buffer,
+        seed=derive_seed(settings.seed, "data", name),
+        tolerate=settings.data.tolerate,
+        multiple=model.spatial_multiple,
+        temporal_stride=model.temporal_stride,
+        overfit=settings.trainer.overfit,
     )
 
 

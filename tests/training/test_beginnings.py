@@ -1,0 +1,271 @@
+"""The four ways in which a run begins with what another left, each by `dvface.training.run.train`."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.conftest import SMALLEST
+
+from dvface.data.shards import Clip, write_shards
+from dvface.errors import UserError
+from dvface.training.callbacks import ProgressCallback, read_curves
+from dvface.training.run import resume_run, train
+from dvface.training.run_folder import RunFolder
+
+STEPS = 4
+
+
+class PowerCut(Exception):
+    """Stands for whatever ends a process."""
+
+
+class Runs:
+    """Runs of the codebook stage, in one folder, on one data set."""
+
+    def __init__(self, root: Path, shards: Path) -> None:
+        self.root = root
+        self.shards = shards
+        self.said: list[str] = []
+
+    def words(self, *changes: str) -> list[str]:
+        return [
+            *SMALLEST,
+            f"runs={self.root}",
+            "logger=none",
+            "data=shards",
+            f"data.source.train={self.shards}",
+            f"data.source.held_out={self.shards}",
+            "data.workers=0",
+            "data.buffer=2",
+            "stage=codebook",
+            f"stages.codebook.steps={STEPS}",
+            "trainer.log_every=1",
+            "trainer.checkpoint_every=2",
+            *changes,
+        ]
+
+    def train(self, *changes: str) -> RunFolder:
+        path = train(self.words(*changes), self.said.append)
+        assert path is not None
+        return RunFolder(path)
+
+    def cut(self, monkeypatch: pytest.MonkeyPatch, *changes: str, after: int = 3) -> RunFolder:
+        """A run that ends within its codebook stage."""
+        before = set(self.root.glob("*/*/run.json"))
+        step_done = ProgressCallback.on_train_batch_end
+
+        def cut(callback: ProgressCallback, trainer, *rest: object) -> None:
+            step_done(callback, trainer, *rest)
+            if trainer.global_step == after:
+                raise PowerCut
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ProgressCallback, "on_train_batch_end", cut)
+            with pytest.raises(PowerCut):
+                self.train(*changes)
+        (state,) = set(self.root.glob("*/*/run.json")) - before
+        return RunFolder(state.parent)
+
+
+@pytest.fixture
+def runs(tmp_path: Path, paired_shards: Path) -> Runs:
+    return Runs(tmp_path / "runs", paired_shards)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, paired_shards: Path) -> RunFolder:
+    return Runs(tmp_path_factory.mktemp("finished"), paired_shards).train("name=whole")
+
+
+def weights(folder: RunFolder) -> dict[str, torch.Tensor]:
+    return load_file(folder.weights("codebook"))
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def losses(folder: RunFolder) -> dict[str, list[tuple[int, float]]]:
+    return {
+        name: points for name, points in read_curves(folder.curves("codebook")).items() if not name.startswith("speed/")
+    }
+
+
+class TestResume:
+    def test_the_same_words_go_on_and_end_as_if_nothing_had_happened(
+        self, runs: Runs, finished: RunFolder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cut = runs.cut(monkeypatch)
+        assert runs.train().path == cut.path
+        assert any(f"going on with {cut.path}" in line for line in runs.said)
+        assert same(weights(cut), weights(finished))
+        assert losses(cut) == losses(finished)
+
+    def test_by_its_folder(self, runs: Runs, finished: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+        cut = runs.cut(monkeypatch)
+        resume_run(cut.path, runs.said.append)
+        assert same(weights(cut), weights(finished))
+
+    def test_by_its_name_and_a_finished_one_is_left_alone(self, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+        cut = runs.cut(monkeypatch, "name=mine")
+        assert cut.path.name == "mine"
+        assert runs.train("name=mine").path == cut.path
+        written = cut.weights("codebook").stat().st_mtime_ns
+        assert runs.train("name=mine").path == cut.path
+        assert runs.said[-1] == f"finished before: {cut.path}"
+        assert cut.weights("codebook").stat().st_mtime_ns == written
+
+    def test_a_name_of_another_configuration_is_refused(self, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+        runs.cut(monkeypatch, "name=mine")
+        with pytest.raises(UserError, match=r"name=mine: .* other settings \(seed: 0 -> 1\); give another name"):
+            runs.train("name=mine", "seed=1")
+
+    def test_other_words_begin_another_run(self, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+        cut = runs.cut(monkeypatch)
+        assert runs.train("seed=1").path != cut.path
+
+    def test_other_code_begins_another_run_and_resume_says_so(
+        self, runs: Runs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cut = runs.cut(monkeypatch)
+        state = json.loads(cut.state.read_text())
+        cut.state.write_text(json.dumps(state | {"source": "0" * 64}))
+        assert runs.train().path != cut.path
+        resume_run(cut.path, runs.said.append)
+        assert any("the code is not what this run was started with" in line for line in runs.said)
+
+    def test_a_finished_run_and_no_run_are_refused(self, runs: Runs, finished: RunFolder, tmp_path: Path) -> None:
+        with pytest.raises(UserError, match=r"that run is finished; to train on, say fork="):
+            resume_run(finished.path, runs.said.append)
+        with pytest.raises(UserError, match="is no run folder"):
+            resume_run(tmp_path, runs.said.append)
+
+    def test_a_run_in_the_hands_of_another_process_is_refused(
+        self, runs: Runs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from dvface.training import run_folder
+
+        monkeypatch.setattr(run_folder, "PATIENCE", 0.1)
+        cut = runs.cut(monkeypatch)
+        with run_folder.in_use(cut), pytest.raises(UserError, match="in the hands of another process"):
+            resume_run(cut.path, runs.said.append)
+
+    def test_other_clips_are_refused(self, runs: Runs, monkeypatch: pytest.MonkeyPatch, carphone) -> None:
+        runs.cut(monkeypatch, "name=mine")
+        clips = [
+            Clip(f"clip-{n}", carphone[n : n + 9, 40:88, 60:124], 25, carphone[n : n + 9, 40:88, 60:124])
+            for n in range(6)
+        ]
+        runs.shards = runs.root / "other"
+        write_shards(runs.shards, clips, clips_per_shard=2)
+        folder = RunFolder(runs.root / "tiny" / "mine")
+        text = folder.config.read_text()
+        for line in {line.strip() for line in text.splitlines() if line.strip().startswith("train: /")}:
+            text = text.replace(line, f"train: {runs.shards}")
+        folder.config.write_text(text)
+        with pytest.raises(UserError, match="the training clips are others than when the checkpoint was written"):
+            resume_run(folder.path, runs.said.append)
+
+
+class TestFork:
+    def test_it_goes_on_under_other_settings_in_a_folder_of_its_own(
+        self, runs: Runs, finished: RunFolder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before = {path: path.read_bytes() for path in finished.path.rglob("*") if path.is_file()}
+        fork = runs.train(f"fork={finished.path}", f"stages.codebook.steps={STEPS + 3}")
+        steps = [step for step, _ in losses(fork)["train/loss"]]
+        assert steps == list(range(STEPS + 3))
+        assert losses(fork)["train/loss"][:STEPS] == losses(finished)["train/loss"]
+        assert any("codebook goes on at step 4" in line for line in runs.said)
+        assert before == {path: path.read_bytes() for path in finished.path.rglob("*") if path.is_file()}
+
+    def test_optimiser_and_data_go_on_too(
+        self, runs: Runs, finished: RunFolder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Forked under the same settings, a cut run ends like the one that was not cut.
+        cut = runs.cut(monkeypatch)
+        assert same(weights(runs.train(f"fork={cut.path}")), weights(finished))
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ([], r"all its stages are finished, nothing is left to train; raise stages\.codebook\.steps"),
+            (["stages.codebook.steps=3"], r"has done 4 steps, stages\.codebook\.steps=3 asks fewer"),
+            (["stages.codebook.steps=9", "size.entries=8"], r"does not fit: its .* weights_only="),
+            (["stages.codebook.steps=9", "name=whole", "trainer.log_every=2"], None),
+        ],
+    )
+    def test_what_does_not_fit_is_refused_before_a_folder_exists(
+        self, runs: Runs, finished: RunFolder, changes: list[str], words: str | None
+    ) -> None:
+        if words is None:
+            assert runs.train(f"fork={finished.path}", *changes).path.name == "whole"
+            return
+        with pytest.raises(UserError, match=words):
+            runs.train(f"fork={finished.path}", *changes)
+        assert not list(runs.root.glob("*/*"))
+
+    def test_another_place_in_the_data_is_refused(self, runs: Runs, finished: RunFolder) -> None:
+        changes = ["stages.codebook.steps=9", "stages.codebook.batch_size=3"]
+        with pytest.raises(
+            UserError, match=r"batch_size is 3 and was 2 when the checkpoint was written, .* warm_start="
+        ):
+            runs.train(f"fork={finished.path}", *changes)
+        assert not list(runs.root.glob("*/*"))
+
+
+class TestWarmStart:
+    def test_all_weights_come_along_and_all_else_begins_anew(self, runs: Runs, finished: RunFolder) -> None:
+        warm = runs.train(
+            f"warm_start={finished.path}", "stages.codebook.steps=1", "stages.codebook.module.learning_rate=1e-9"
+        )
+        frozen = {name for name in weights(finished) if not name.startswith("prior.")}
+        assert all(torch.equal(weights(warm)[name], weights(finished)[name]) for name in frozen)
+        moved = [(weights(warm)[n] - weights(finished)[n]).abs().max() for n in weights(warm) if ".encoder." in n]
+        assert max(moved) < 1e-6
+        assert [step for step, _ in losses(warm)["train/loss"]] == [0]
+        assert any("warm start: all" in line for line in runs.said)
+
+    def test_a_model_that_is_not_the_same_is_refused(self, runs: Runs, finished: RunFolder, tmp_path: Path) -> None:
+        with pytest.raises(UserError, match=r"warm_start=.*: its .* is \(.*\), .* is asked; .* weights_only="):
+            runs.train(f"warm_start={finished.path}", "size.entries=8")
+        with pytest.raises(UserError, match="is no run folder"):
+            runs.train(f"warm_start={tmp_path}")
+        assert not list(runs.root.glob("*/*"))
+
+    def test_of_an_unfinished_run_too(self, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+        cut = runs.cut(monkeypatch)
+        runs.train(f"warm_start={cut.path}", "stages.codebook.steps=1")
+
+
+class TestWeightsOnly:
+    def test_what_fits_is_taken_and_told(self, runs: Runs, finished: RunFolder) -> None:
+        only = runs.train(f"weights_only={finished.path}", "size.entries=8", "stages.codebook.steps=1")
+        told = next(line for line in runs.said if line.startswith("weights only:"))
+        assert "10 (prior.spatial.predictor.head" in told
+        assert told.endswith("begin anew")
+        frozen = {name for name in weights(finished) if name.startswith(("backbone.", "refinement."))}
+        shared = [name for name in frozen if weights(only)[name].shape == weights(finished)[name].shape]
+        assert shared
+        assert all(torch.equal(weights(only)[name], weights(finished)[name]) for name in shared)
+
+    def test_from_a_file(self, runs: Runs, finished: RunFolder) -> None:
+        runs.train(f"weights_only={finished.weights('codebook')}", "stages.codebook.steps=1")
+        assert any("0 (" not in line and "none begin anew" in line for line in runs.said)
+
+    def test_nothing_that_fits_is_refused(self, runs: Runs, tmp_path: Path) -> None:
+        from safetensors.torch import save_file
+
+        save_file({"something": torch.zeros(3)}, tmp_path / "other.safetensors")
+        with pytest.raises(UserError, match="none of its 1 tensors fits this model"):
+            runs.train(f"weights_only={tmp_path / 'other.safetensors'}")
+        with pytest.raises(UserError, match=r"no run, no model folder and no \.safetensors file"):
+            runs.train(f"weights_only={tmp_path / 'nowhere'}")
+        assert not list(runs.root.glob("*/*"))
+
+
+def test_a_run_begins_in_one_way(runs: Runs, finished: RunFolder) -> None:
+    with pytest.raises(UserError, match="fork and warm_start are both given"):
+        runs.train(f"fork={finished.path}", f"warm_start={finished.path}")
