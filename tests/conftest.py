@@ -88,3 +88,16 @@ def paired_shards(carphone: np.ndarray, tmp_path_factory: pytest.TempPathFactory
     ]
     write_shards(folder, clips, clips_per_shard=2)
     return folder
+
+
+@pytest.fixture(scope="session")
+def six_shards(carphone: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The clips of `paired_shards`, a shard each, for several processes with several workers."""
+    folder = tmp_path_factory.mktemp("six")
+    frames = carphone[:, 40:88, 60:124]
+    clips = [
+        Clip(f"clip-{n}", frames[9 * n : 9 * n + 9], Fraction(25), degraded=frames[9 * n : 9 * n + 9] // 2)
+        for n in range(6)
+    ]
+    write_shards(folder, clips, clips_per_shard=1)
+    return folder

@@ -11,12 +11,11 @@ from torch.utils.data import DataLoader
 from dvface.config.build import build
 from dvface.config.compose import load, resolve
 from dvface.config.schema import DegradeSettings, validated
-from dvface.contracts import ClipBatch
 from dvface.data.pairing import DrawnOnce, FreshCrops, Pairs, Stored, Window
 from dvface.data.remote import ShardCache
 from dvface.data.sets import read_set
 from dvface.data.shards import CLEAN, read_samples, shard_paths
-from dvface.data.stream import ClipStream, Standing, collate
+from dvface.data.stream import ClipStream, LoadedBatch, Standing, collate
 from dvface.data_prep.degrade import degrade
 from dvface.errors import UserError
 from dvface.seeding import derive_generator
@@ -45,7 +44,7 @@ def stored(small_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
-def batches(shards: Path, recipe, pairs: Pairs, workers: int, count: int, skip: int = 0) -> list[ClipBatch]:
+def batches(shards: Path, recipe, pairs: Pairs, workers: int, count: int, skip: int = 0) -> list[LoadedBatch]:
     standing = Standing()
     if skip:
         seen = batches(shards, recipe, pairs, workers, skip)
@@ -55,7 +54,7 @@ def batches(shards: Path, recipe, pairs: Pairs, workers: int, count: int, skip: 
     return list(islice(DataLoader(stream, batch_size=2, num_workers=workers, collate_fn=collate), count))
 
 
-def equal(one: ClipBatch, other: ClipBatch) -> bool:
+def equal(one: LoadedBatch, other: LoadedBatch) -> bool:
     return one.keys == other.keys and torch.equal(one.clean, other.clean) and torch.equal(one.degraded, other.degraded)
 
 

@@ -14,7 +14,7 @@ from dvface.data.pairing import Degradation
 from dvface.data.pairs import VideoPair
 from dvface.data.remote import ShardCache
 from dvface.data.sets import TrainingSet
-from dvface.data.stream import ClipStream, Pair, Standing, collate, to_tensor
+from dvface.data.stream import ClipStream, LoadedBatch, Pair, Standing, collate
 from dvface.errors import UserError
 from dvface.files import text_sha256
 
@@ -71,8 +71,8 @@ class HeldOutClips(Dataset[Pair]):
         place = index * self.world_size + self.rank
         pair = self.pairs[place % len(self.pairs)]
         return Pair(
-            clean=to_tensor(self._cut(pair.clean)),
-            degraded=to_tensor(self._cut(pair.degraded)),
+            clean=self._cut(pair.clean),
+            degraded=self._cut(pair.degraded),
             key=pair.name,
             padding=place >= len(self.pairs),
         )
@@ -84,7 +84,7 @@ class HeldOutClips(Dataset[Pair]):
         return video[:frames, top : top + height, left : left + width]
 
 
-class OneBatch(IterableDataset[ClipBatch]):
+class OneBatch(IterableDataset[LoadedBatch]):
     """The first batch of a stream, again and again.
 
     Args:
@@ -94,7 +94,7 @@ class OneBatch(IterableDataset[ClipBatch]):
     def __init__(self, stream: ClipStream) -> None:
         self.stream = stream
 
-    def __iter__(self) -> Iterator[ClipBatch]:
+    def __iter__(self) -> Iterator[LoadedBatch]:
         """The batch, for ever."""
         first = iter(self.stream)
         yield from repeat(collate([next(first) for _ in range(self.stream.batch_size)]))
@@ -225,6 +225,10 @@ class ClipDataModule(LightningDataModule):
             first, self.frames, self.multiple, self.temporal_stride, rank=self._rank, world_size=self._world_size
         )
         return DataLoader(clips, batch_size=1, collate_fn=collate)
+
+    def on_after_batch_transfer(self, batch: LoadedBatch, dataloader_idx: int) -> ClipBatch:
+        """Make floats of the frames where they are needed: on the device."""
+        return batch.finished()
 
     def state_dict(self) -> dict[str, Any]:
         """Where the streams of all processes stand; every process must ask at once."""

@@ -1,5 +1,6 @@
 """How a training pair is made of a stored clip: degraded anew each time, degraded once and for all, or read."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -9,7 +10,10 @@ import numpy as np
 from dvface.data.shards import CLEAN, DEGRADED
 from dvface.errors import UserError
 from dvface.seeding import derive_generator
-from dvface.video.decode import ClipReader, open_clip
+from dvface.video.decode import ClipReader, open_clip, open_known
+
+LISTED_AS = "__listed__"
+"""Under this name a sample carries its line of the manifest."""
 
 
 class Degradation(Protocol):
@@ -93,7 +97,8 @@ class Pairs(Protocol):
         """The clean and the degraded side.
 
         Args:
-            sample: ``__key__`` and the encoded parts, see `dvface.data.shards.read_samples`.
+            sample: ``__key__`` and the encoded parts, see `dvface.data.shards.read_samples`, and under `LISTED_AS`
+                what the manifest says of it, where that is known.
             degradation: the stage's recipe.
             window: the size of the pair.
             rng: decides where the window lies, and all else that changes from epoch to epoch.
@@ -118,15 +123,15 @@ class FreshCrops:
         self, sample: Mapping[str, Any], degradation: Degradation, window: Window, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         """See `Pairs`."""
-        reader = open_clip(sample[CLEAN])
+        reader = open_side(sample, CLEAN)
         clip = reader.read(window.draw_start(len(reader), rng), window.frames)
         corner = window.draw_corner(clip, rng)
         around = tuple(slice(max(0, at - window.context), at + window.crop + window.context) for at in corner)
         inside = tuple(
             slice(at - part.start, at - part.start + window.crop) for at, part in zip(corner, around, strict=True)
         )
-        clean = np.ascontiguousarray(clip[:, *around]).astype(np.float32) / 255
-        degraded, _ = degradation(clean, rng)
+        clean = np.ascontiguousarray(clip[:, *around])
+        degraded, _ = degradation(clean.astype(np.float32) / 255, rng)
         return clean[:, *inside], degraded[:, *inside]
 
 
@@ -147,7 +152,7 @@ class DrawnOnce:
         self, sample: Mapping[str, Any], degradation: Degradation, window: Window, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         """See `Pairs`."""
-        clean = read_whole(open_clip(sample[CLEAN]))
+        clean = read_whole(open_side(sample, CLEAN))
         if len(clean) < window.frames:
             raise ValueError(f"wanted {window.frames} frames, the video has {len(clean)} in all")
         degraded, _ = degrade_once(degradation, clean, self.seed, sample["__key__"])
@@ -178,11 +183,29 @@ class Stored:
         """See `Pairs`."""
         if DEGRADED not in sample:
             raise UserError(f"it has no {DEGRADED}; check the data set with dvface verify")
-        reader = open_clip(sample[CLEAN])
+        reader = open_side(sample, CLEAN)
         start = window.draw_start(len(reader), rng)
         clean = reader.read(start, window.frames)
-        degraded = open_clip(sample[DEGRADED]).read(start, window.frames)
+        degraded = open_side(sample, DEGRADED).read(start, window.frames)
         return _cropped(clean, degraded, window, rng)
+
+
+def open_side(sample: Mapping[str, Any], part: str) -> ClipReader:
+    """The reader of one side of a sample.
+
+    What the manifest lists is checked against its SHA-256 there; size and length are then known without a look.
+
+    Raises:
+        ValueError: the data is not what the manifest lists, or no video.
+    """
+    data = sample[part]
+    listed = sample.get(LISTED_AS, {})
+    digest = listed.get(f"{part.split('.')[0]}_sha256")
+    if digest is None:
+        return open_clip(data)
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise ValueError(f"its {part} is not what the manifest lists")
+    return open_known(data, listed["width"], listed["frames"])
 
 
 def read_whole(reader: ClipReader) -> np.ndarray:

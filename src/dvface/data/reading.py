@@ -4,6 +4,7 @@ import re
 import tarfile
 from collections import OrderedDict
 
+from dvface.data.addresses import shown
 from dvface.data.remote import ShardCache
 from dvface.data.shards import Shard
 
@@ -58,13 +59,13 @@ class ShardReader:
             self._directories.move_to_end(shard.address)
             if key not in directory.clips:
                 reason = f"is damaged ({directory.fault})" if directory.fault else "does not hold it"
-                raise ValueError(f"shard {shard.address} {reason}")
+                raise ValueError(f"shard {shown(shard.address)} {reason}")
             parts = {}
             for part, (start, size) in directory.clips[key].items():
                 file.seek(start)
                 parts[part] = file.read(size)
                 if len(parts[part]) < size:
-                    raise ValueError(f"shard {shard.address} is cut short")
+                    raise ValueError(f"shard {shown(shard.address)} is cut short")
         return parts
 
 

@@ -4,11 +4,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
+from dvface.data.addresses import check_address, is_remote, join, local_path
+from dvface.data.fetching import read_remote_text
 from dvface.data.pairing import Pairs
-from dvface.data.remote import check_address, is_remote, join, read_remote_text
 from dvface.data.shards import MANIFEST, Shard, parse_manifest, read_manifest, shard_paths, shards_of
 from dvface.errors import UserError
 from dvface.files import text_sha256
@@ -49,9 +49,9 @@ def read_entries(address: str) -> list[dict[str, Any]]:
     Raises:
         UserError: there is none, or it is damaged, or the address cannot be used.
     """
-    if not is_remote(address):
-        return read_manifest(Path(address))
     check_address(address)
+    if not is_remote(address):
+        return read_manifest(local_path(address))
     place = join(address, MANIFEST)
     return parse_manifest(read_remote_text(place), place)
 
@@ -71,7 +71,7 @@ def read_set(address: str, pairs: Pairs, name: str = "", weight: float = 1.0, fr
     """
     entries = read_entries(address)
     if not is_remote(address):
-        shard_paths(Path(address))
+        shard_paths(local_path(address))
     pairs.check(entries)
     shards = tuple(
         Shard(join(address, shard.address), shard.sha256, shard.keys) for shard in shards_of(entries, address)

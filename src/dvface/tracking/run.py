@@ -95,6 +95,10 @@ class Run:
         if len(self._buffer) >= self._flush_every:
             self.flush()
 
+    def steps(self, name: str) -> set[int]:
+        """The steps at which a metric has been recorded."""
+        return {metric.step for metric in self._client.get_metric_history(self.id, clean_name(name))}
+
     def flush(self) -> None:
         """Write the collected metrics now; what could not be written stays collected."""
         self._client.log_batch(self.id, metrics=self._buffer)
@@ -142,6 +146,10 @@ class NoRun:
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Record nothing."""
+
+    def steps(self, name: str) -> set[int]:
+        """None has been recorded."""
+        return set()
 
     def flush(self) -> None:
         """Write nothing."""

@@ -34,5 +34,12 @@ class AutoencoderStage(Stage):
 
     def losses(self, batch: ClipBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum and each term."""
+        return self.terms(self._reconstruct(batch), batch.clean, self.global_step)
+
+    def show(self, batch: ClipBatch) -> dict[str, Tensor]:
+        """The clean clip and what the autoencoder gives back."""
+        return {"clean": batch.clean, "reconstruction": self._reconstruct(batch)}
+
+    def _reconstruct(self, batch: ClipBatch) -> Tensor:
         autoencoder = self.model.autoencoder
-        return self.terms(autoencoder.decode(autoencoder.encode(batch.clean)), batch.clean, self.global_step)
+        return autoencoder.decode(autoencoder.encode(batch.clean))

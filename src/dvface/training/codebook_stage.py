@@ -1,11 +1,11 @@
 """The codebook stage: learn the codebooks by auto-encoding clean clips."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dvface.contracts import ClipBatch
+from dvface.contracts import ClipBatch, Quantized
 from dvface.models.restorer import Restorer
 from dvface.training.stage import Stage
 
@@ -56,9 +56,8 @@ class CodebookStage(Stage):
 
     def losses(self, batch: ClipBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Reconstruction, the quantizers' losses, each codebook's perplexity and usage."""
-        prior = self.model.prior
-        sides = prior.quantize(prior.extract(self.model.views(batch.clean)))
-        reconstruction = self.decoder(sum(side.features for side in sides.values()))
+        sides = self._quantize(batch)
+        reconstruction = self._decode(sides)
         values = {"reconstruction": functional.l1_loss(reconstruction, batch.clean)}
         for name, side in sides.items():
             values[f"codebook_{name}"] = side.loss
@@ -67,3 +66,19 @@ class CodebookStage(Stage):
             values[f"perplexity_{name}"] = side.perplexity
             values[f"usage_{name}"] = side.usage
         return total, values
+
+    def show(self, batch: ClipBatch) -> dict[str, Tensor]:
+        """The clean clip and what is left of it in entries."""
+        return {"clean": batch.clean, "reconstruction": self._decode(self._quantize(batch))}
+
+    def entries(self, batch: ClipBatch) -> dict[str, Tensor]:
+        """The entries that the clean clips choose, of each side (B, T', h, w, L) int64."""
+        return {name: side.indices for name, side in self._quantize(batch).items()}
+
+    def _quantize(self, batch: ClipBatch) -> dict[str, Quantized]:
+        prior = self.model.prior
+        return prior.quantize(prior.extract(self.model.views(batch.clean)))
+
+    def _decode(self, sides: Mapping[str, Quantized]) -> Tensor:
+        video: Tensor = self.decoder(sum(side.features for side in sides.values()))
+        return video

@@ -47,8 +47,12 @@ class PrincipalStage(Stage):
 
     def losses(self, batch: ClipBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """The mean squared error of what the autoencoder gives back now."""
-        error = (self.autoencoder.decode(self.autoencoder.encode(batch.clean)) - batch.clean).square().mean()
+        error = (self._reconstruct(batch) - batch.clean).square().mean()
         return error + 0 * self.clock, {}
+
+    def show(self, batch: ClipBatch) -> dict[str, Tensor]:
+        """The clean clip and what the autoencoder gives back now."""
+        return {"clean": batch.clean, "reconstruction": self._reconstruct(batch)}
 
     def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
         """Judge the basis on one batch, then gather it."""
@@ -59,6 +63,9 @@ class PrincipalStage(Stage):
             mean = self.sums / self.count
             self.autoencoder.fit(mean, self.products / self.count - torch.outer(mean, mean))
         return loss
+
+    def _reconstruct(self, batch: ClipBatch) -> Tensor:
+        return self.autoencoder.decode(self.autoencoder.encode(batch.clean))
 
     @torch.no_grad()
     def _gather(self, clean: Tensor) -> None:

@@ -76,3 +76,9 @@ class PriorStage(Stage):
                 chosen = codebook.choose(scores).indices
                 values[f"accuracy_{name}"] = (chosen == targets[name].indices).float().mean()
         return total, values
+
+    def entries(self, batch: ClipBatch) -> dict[str, Tensor]:
+        """The entries predicted from the degraded clips, of each side (B, T', h, w, L) int64."""
+        prior = self.model.prior
+        own = prior.extract(self.model.views(batch.degraded))
+        return {name: prior.codebook(name).choose(prior.branches[name].score(own[name])).indices for name in own}

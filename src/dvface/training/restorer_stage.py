@@ -36,6 +36,10 @@ class _RestorerStage(Stage):
         self.model.prior.eval()
         return self
 
+    def show(self, batch: ClipBatch) -> dict[str, Tensor]:
+        """Input, what the restorer makes of it, and the clean clip."""
+        return {"input": batch.degraded, "restored": self.model(batch.degraded), "clean": batch.clean}
+
 
 class RestorerLatentStage(_RestorerStage):
     """Backbone and fusion learn to give the clean clip's latents: no decoder in the way, long clips fit.

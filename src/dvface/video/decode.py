@@ -6,7 +6,7 @@ level; on 4:4:4 it is exact to rounding; on RGB, as `write.EXACT` stores, it is 
 """
 
 import io
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.util import find_spec
 from itertools import islice
 from typing import Any, Protocol
@@ -62,14 +62,16 @@ class EncodedVideo:
 
     Args:
         data: the whole encoded video.
+        frames: how many there are, where that is beyond doubt; None counts them.
     """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, frames: int | None = None) -> None:
         self._data = data
+        self._known = frames
 
     @cached_property
     def _length(self) -> int:
-        return count_frames(self._data)
+        return count_frames(self._data) if self._known is None else self._known
 
     def __len__(self) -> int:
         return self._length
@@ -120,5 +122,22 @@ class PyAVReader(EncodedVideo):
 def open_clip(data: bytes) -> ClipReader:
     """The reader for this video: decord where installed (Linux on x86-64) and able to read it, else PyAV."""
     with _open(data) as container:
-        wide = container.streams.video[0].width >= DECORD_LEAST_WIDTH
-    return DecordReader(data) if wide and find_spec("decord") else PyAVReader(data)
+        width = container.streams.video[0].width
+    return open_known(data, width, None)
+
+
+def open_known(data: bytes, width: int, frames: int | None) -> ClipReader:
+    """`open_clip` for a video that is known, which saves opening it twice more.
+
+    Args:
+        data: the whole encoded video.
+        width: in pixels.
+        frames: how many it has, where that is beyond doubt: decord may loop for ever on frames that are missing.
+    """
+    decord = width >= DECORD_LEAST_WIDTH and _has_decord()
+    return DecordReader(data, frames) if decord else PyAVReader(data, frames)
+
+
+@cache
+def _has_decord() -> bool:
+    return find_spec("decord") is not None
