@@ -16,7 +16,7 @@ format ?= videos
 layout ?= folder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train restore evaluate prepare degrade compare ui bench doctor test lint lock
+.PHONY: help setup train sweep restore evaluate prepare degrade compare ui bench doctor test lint lock
 
 help:  ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ $(READY): requirements.lock requirements-uv.lock pyproject.toml
 
 train: $(READY)  ## train the stages of an experiment: make train [exp=NAME] [args='hydra overrides']
 	@$(BIN)/dvface train $(if $(filter resume=%,$(args)),,exp=$(exp)) $(args)
+
+sweep: $(READY)  ## train every combination: make sweep exp=tiny,ablation_no_temporal args='seed=0,1,2'
+	@$(BIN)/dvface sweep exp='$(exp)' $(args)
 
 restore: $(READY)  ## restore a video: make restore in=old.mp4 out=new.mp4 [checkpoint=RUN]
 	@$(BIN)/dvface restore $(if $(in),input='$(in)') $(if $(out),output='$(out)') \

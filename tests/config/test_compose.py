@@ -9,6 +9,7 @@ from dvface.config.compose import difference, flatten, folder, groups, load, res
 from dvface.config.schema import PrepareSettings, check, validated
 from dvface.data_prep.testsets.settings import TestsetSettings
 from dvface.errors import UserError
+from dvface.sweeps.settings import SweepSettings
 
 EXPERIMENTS = groups()["exp"]
 ABLATIONS = [name for name in EXPERIMENTS if name.startswith("ablation_")]
@@ -31,7 +32,8 @@ def test_every_experiment_composes_checks_and_builds(name: str) -> None:
 
 OF_PREPARE = load("prepare").keys() & groups().keys()
 OF_TESTSET = {"protocol"}
-OF_TRAIN = groups().keys() - OF_PREPARE - OF_TESTSET
+OF_SWEEP = {"launcher"}
+OF_TRAIN = groups().keys() - OF_PREPARE - OF_TESTSET - OF_SWEEP
 
 
 def variants(of: Collection[str]) -> list[tuple[str, str]]:
@@ -41,6 +43,11 @@ def variants(of: Collection[str]) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("group", "variant"), variants(OF_TESTSET))
 def test_every_file_of_the_testset_command_composes_into_a_valid_configuration(group: str, variant: str) -> None:
     validated(TestsetSettings, resolve(filled(load("testset", [f"{group}={variant}"]))))
+
+
+@pytest.mark.parametrize(("group", "variant"), variants(OF_SWEEP))
+def test_every_file_of_the_sweep_command_composes_into_a_valid_configuration(group: str, variant: str) -> None:
+    validated(SweepSettings, resolve(filled(load("sweep", [f"{group}={variant}"]))))
 
 
 @pytest.mark.parametrize(("group", "variant"), variants(OF_PREPARE))
@@ -122,7 +129,12 @@ def test_a_difference_is_seen_once_however_many_places_refer_to_it() -> None:
         ("backbone.patch_size=1", r"backbone\.patch_size"),
         ("stages.prior.module.code_weight=nan", "code_weight=nan: give a number"),
         ("backbone.feed_forward_dim=-3", "Restorer|negative"),
-        ("trainer.strategy=fsdp", "needs accelerator=gpu"),
+        ("trainer.averaging=1.5", "less than 1"),
+        ("trainer.nodes=2", "strategy must be ddp or fsdp"),
+        ("name=../x", "name="),
+        ("data.tolerate=2", "less than or equal to 1"),
+        ("data.start_method=thread", "'fork', 'spawn' or 'forkserver'"),
+        ("trainer=dry-ran", "did you mean 'dry-run'"),
     ],
 )
 def test_a_mistake_is_answered_in_one_sentence(override: str, words: str) -> None:

@@ -42,6 +42,13 @@ def train(overrides: Sequence[str]) -> None:
         print(f"run: {path}")
 
 
+def sweep(overrides: Sequence[str]) -> int:
+    """`dvface sweep`: one training a combination; returns the exit code."""
+    from dvface.sweeps.sweep import sweep as work
+
+    return work(overrides, lambda line: print(line, flush=True))
+
+
 def restore(overrides: Sequence[str]) -> None:
     """`dvface restore`: a video in, a video out."""
     from dvface.inference.restore import restore_file

@@ -34,11 +34,31 @@ def train(overrides: Overrides = None) -> None:
     """Train the stages of an experiment; the last line names the run folder.
 
     Examples: dvface train · dvface train exp=ablation_no_temporal · dvface train stage=restorer start_from=RUN ·
-    dvface train resume=RUN (continues an interrupted run)
+    dvface train trainer=dry-run (prints plan and cost) · trainer=profile · trainer=debug (overfits one batch)
+
+    A run that was interrupted goes on when the same words are given again, or by resume=RUN. fork=RUN goes on from a
+    copy under changed settings, with optimiser and place in the data; warm_start=RUN starts from all of its weights;
+    weights_only=RUN_OR_FILE from those that fit. Several machines: docs/training.md.
     """
     from dvface.cli.commands import train as work
 
     work(overrides or [])
+
+
+@app.command()
+def sweep(overrides: Overrides = None) -> None:
+    """Train every combination of values: dvface sweep exp=a,b seed=0,1,2 [KEY=VALUE]...
+
+    Each job is a dvface train of its own; the same command again skips finished jobs and goes on with the others.
+    launcher.jobs=4 runs four at once, launcher.gpus=[0,1,2,3] gives each its own GPU; launcher=slurm
+    launcher.partition=NAME launcher.minutes=1440 submits them instead (pip install 'dvface[cluster]'). Also range(0,5),
+    choice(a,b), exp=glob(ablation_*); quote a comma that is none: key='a,b'. Logs: runs/sweeps/NAME.
+    """
+    from dvface.cli.commands import sweep as work
+
+    code = work(overrides or [])
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()

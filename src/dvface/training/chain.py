@@ -18,7 +18,7 @@ from dvface.report.curves import plot_curves
 from dvface.seeding import derive_seed
 from dvface.tracking.run import NoRun, Run
 from dvface.training.beginnings import load_beginning
-from dvface.training.callbacks import read_curves
+from dvface.training.records import RunLogger, read_curves
 from dvface.training.run_folder import RunFolder, read_checkpoint, read_weights
 from dvface.training.sharded import full_state
 from dvface.training.stage import Stage
@@ -83,7 +83,11 @@ class Chain:
         data = make_data(settings, name, model, source)
         checkpoint = self.folder.checkpoint(name)
         trainer = make_trainer(settings, name, model, data, self.folder, self.run, self.say)
-        resume = str(checkpoint) if checkpoint.is_file() and read_checkpoint(checkpoint) else None
+        resume, done = None, 0
+        if checkpoint.is_file():
+            resume, done = str(checkpoint), int(read_checkpoint(checkpoint)["global_step"])
+        if isinstance(trainer.logger, RunLogger):
+            trainer.logger.go_on(done)
         try:
             trainer.fit(stage, datamodule=data, ckpt_path=resume, weights_only=True)
         except SystemExit as ended:

@@ -52,8 +52,6 @@ class RunLogger(Logger):
         """
         kept = [(number, numbers) for number, numbers in _lines(self.path) if number < step]
         write_text(self.path, "".join("\n" + json.dumps({"step": number, **numbers}) for number, numbers in kept))
-        names = {name for _, numbers in kept for name in numbers}
-        self._tracked = {name: self.run.steps(f"{self.stage}/{name}") for name in names}
         for number, numbers in kept:
             self._send(numbers, number)
 
@@ -68,8 +66,15 @@ class RunLogger(Logger):
             file.write("\n" + json.dumps({"step": step or 0, **numbers}))
 
     def _send(self, numbers: Mapping[str, float], step: int) -> None:
-        fresh = {name: value for name, value in numbers.items() if step not in self._tracked.get(name, ())}
-        self.run.log_metrics({f"{self.stage}/{name}": value for name, value in fresh.items()}, step)
+        fresh = {}
+        for name, value in numbers.items():
+            tracked_as = f"{self.stage}/{name}"
+            if name not in self._tracked:
+                self._tracked[name] = self.run.steps(tracked_as)
+            if step not in self._tracked[name]:
+                self._tracked[name].add(step)
+                fresh[tracked_as] = value
+        self.run.log_metrics(fresh, step)
 
     def finalize(self, status: str) -> None:
         """Send what is buffered."""

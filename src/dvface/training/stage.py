@@ -1,12 +1,11 @@
 """What every training stage shares."""
 
 from abc import ABC, abstractmethod
-from contextlib import nullcontext
 from dataclasses import replace
-from math import cos, pi
+from math import cos, inf, pi
 
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import Optimizer
@@ -14,11 +13,40 @@ from torch.optim import Optimizer
 from dvface.contracts import ClipBatch
 from dvface.models.restorer import Restorer
 from dvface.seeding import derive_seed
-from dvface.training.sharded import ShardedStrategy
+from dvface.training.finite import StepWatch
+from dvface.training.sharded import clip_gradients
+
+
+class HeldOutSums:
+    """Sums over held-out clips, in float64, of which every process has its own."""
+
+    def __init__(self) -> None:
+        self.clips = 0
+        self.sums: dict[str, Tensor] = {}
+
+    def add(self, numbers: dict[str, Tensor], clips: int) -> None:
+        """Add what was measured, as means, on so many clips; padding counts for none, and not by what it gave."""
+        if self.sums and set(numbers) != set(self.sums):
+            raise ValueError(f"clips must give the same numbers, got {sorted(numbers)} after {sorted(self.sums)}")
+        self.clips += clips
+        for name, value in numbers.items():
+            own = value.detach().double() * clips if clips else value.new_zeros((), dtype=torch.float64)
+            self.sums[name] = self.sums[name] + own if name in self.sums else own
+
+    def means(self, trainer: Trainer) -> dict[str, Tensor]:
+        """The means over all processes' clips; every process must ask, and all have the same names."""
+        if not self.sums:
+            return {}
+        first = next(iter(self.sums.values()))
+        totals = torch.stack([first.new_tensor(float(self.clips)), *self.sums.values()])
+        clips, *sums = trainer.strategy.reduce(totals, reduce_op="sum")
+        return {name: total / clips for name, total in zip(self.sums, sums, strict=True)}
 
 
 class Stage(LightningModule, ABC):
     """Trains some parts of a restorer: AdamW, linear warm-up, cosine decay to zero.
+
+    A step whose loss or gradients are not finite is taken back as a whole, see `StepWatch`; the schedule goes on.
 
     Args:
         model: the whole restorer; the stage decides what of it learns.
@@ -35,6 +63,8 @@ class Stage(LightningModule, ABC):
         self.learning_rate = learning_rate
         self.warmup_steps = warmup_steps
         self.seed = seed
+        self.watch = StepWatch()
+        self.held_out = HeldOutSums()
 
     @abstractmethod
     def losses(self, batch: ClipBatch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -45,30 +75,36 @@ class Stage(LightningModule, ABC):
         return {}
 
     def on_train_batch_start(self, batch: ClipBatch, batch_idx: int) -> None:
-        """Give the batch its own random stream."""
+        """Give the batch its own random stream; with a step's first batch, remember what the step may change."""
         part = batch_idx % self.trainer.accumulate_grad_batches
+        if part == 0:
+            self.watch.begin(self)
         torch.manual_seed(derive_seed(self.seed, "step", self.global_step, part, self.global_rank))
 
     def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
         """One step on one batch."""
-        loss, values = self._measured(batch)
-        self._log("train", loss, values, len(batch.keys))
+        loss, values = self.losses(batch)
+        numbers = {"loss": loss, **values}
+        self.watch.add(batch, numbers)
+        named = {f"train/{name}": value for name, value in numbers.items()}
+        self.log_dict(named, batch_size=len(batch.keys), logger=False)  # `StepRecords` hands them to the logger
         return loss
 
+    def on_validation_epoch_start(self) -> None:
+        """No held-out clip has been seen yet."""
+        self.held_out = HeldOutSums()
+
     def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
-        """The same numbers on held-out clips."""
-        loss, values = self._measured(batch)
-        self._log("held_out", loss, values, len(batch.keys))
+        """The same numbers on held-out clips, each with a random stream of its own wherever it is measured."""
+        place = batch_idx * self.trainer.world_size + self.global_rank
+        torch.manual_seed(derive_seed(self.seed, "held_out", place))
+        loss, values = self.losses(batch)
+        self.held_out.add({"loss": loss, **values}, 0 if batch.padding else len(batch.keys))
 
-    def _measured(self, batch: ClipBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        strategy = self.trainer.strategy
-        with strategy.autocast() if isinstance(strategy, ShardedStrategy) else nullcontext():
-            return self.losses(batch)
-
-    def _log(self, part: str, loss: Tensor, values: dict[str, Tensor], size: int) -> None:
-        numbers = {"loss": loss, **values}
-        named = {f"{part}/{name}": value for name, value in numbers.items()}
-        self.log_dict(named, batch_size=size, sync_dist=part == "held_out")
+    def on_validation_epoch_end(self) -> None:
+        """Log the means over the clips of all processes."""
+        means = self.held_out.means(self.trainer)
+        self.log_dict({f"held_out/{name}": value for name, value in means.items()})
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW with β = (0.9, 0.95), as DOVE trains its transformer, and the schedule."""
@@ -87,12 +123,13 @@ class Stage(LightningModule, ABC):
     def configure_gradient_clipping(
         self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """Clip by the norm over all weights, wherever their pieces lie."""
-        strategy = self.trainer.strategy
-        if isinstance(strategy, ShardedStrategy):
-            strategy.clip_gradients(float(gradient_clip_val or 0.0))
-        else:
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        """Clip by the norm over all weights, wherever their pieces lie; take the step back if it is not finite."""
+        trainable = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        norm = clip_gradients(trainable, gradient_clip_val or inf)
+        self.log("train/gradient_norm", norm, logger=False)
+        self.watch.judge(self.trainer, norm)
+        if self.watch.spoilt:
+            self.watch.take_back(self)
 
     def transfer_batch_to_device(self, batch: ClipBatch, device: torch.device, dataloader_idx: int) -> ClipBatch:
         """Move both sides of the batch."""

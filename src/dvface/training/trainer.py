@@ -12,9 +12,16 @@ from dvface.data.datamodule import ClipDataModule, Source
 from dvface.models.restorer import Restorer
 from dvface.seeding import derive_seed
 from dvface.tracking.run import NoRun, Run
-from dvface.training.callbacks import LastCheckpoint, ProgressCallback, RunLogger, WeightsAverage
+from dvface.training.callbacks import ProgressCallback, WeightsAverage
+from dvface.training.checkpoints import BestCheckpoint, LastCheckpoint, WholeFileIO
+from dvface.training.codebook_usage import CodebookUsage
+from dvface.training.finite import FiniteGuard
+from dvface.training.pictures import HeldOutPictures
+from dvface.training.profiling import ProfileCallback
+from dvface.training.records import RunLogger, StepRecords
 from dvface.training.run_folder import RunFolder
 from dvface.training.sharded import strategy
+from dvface.training.speed import Speed
 from dvface.training.stream_watch import StreamWatch
 
 
@@ -41,12 +48,22 @@ def make_trainer(
     quieten()
     options = settings.trainer
     steps = settings.stages.of(name).steps
-    checkpoint = folder.checkpoint(name)
+    place = folder.stage(name)
+    logger = RunLogger(run, name, folder.curves(name))
+    speed = Speed(name, options.log_every, say)
+    # Each reads what those before it have taken down; the last checkpoint holds the state of all.
     callbacks: list[Callback] = [
-        StreamWatch(data, folder.stage(name) / "bad_clips.jsonl", options.log_every, say),
+        StreamWatch(data, place / "bad_clips.jsonl", options.log_every, say),
+        FiniteGuard(options.non_finite_limit, place / "non_finite.jsonl"),
+        StepRecords(logger, options.log_every),
         *([WeightsAverage(options.averaging)] if options.averaging else []),
+        CodebookUsage(),
+        HeldOutPictures(options.show_every, place / "samples", run, name),
         ProgressCallback(name),
-        LastCheckpoint(checkpoint, options.checkpoint_every),
+        speed,
+        *([ProfileCallback(name, place / "profile.json", say)] if options.profile else []),
+        *([BestCheckpoint(folder.best(name))] if options.keep_best else []),
+        LastCheckpoint(folder.checkpoint(name), options.checkpoint_every),
     ]
     return Trainer(
         accelerator=options.accelerator,
@@ -65,8 +82,10 @@ def make_trainer(
         enable_progress_bar=False,
         enable_checkpointing=True,
         enable_model_summary=False,
-        logger=RunLogger(run, name, folder.curves(name)),
-        default_root_dir=folder.stage(name),
+        logger=logger,
+        profiler=speed.watch,
+        plugins=[WholeFileIO()],
+        default_root_dir=place,
         callbacks=callbacks,
     )
 
