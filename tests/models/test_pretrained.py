@@ -14,8 +14,9 @@ from dvface.config.schema import check
 from dvface.errors import UserError
 from dvface.models.restorer import Restorer
 from dvface.tracking.run import NoRun
-from dvface.training.chain import Chain, RunFolder
+from dvface.training.chain import Chain
 from dvface.training.run import check_parts
+from dvface.training.run_folder import RunFolder
 
 SMALL_WAN = [
     *[text for text in SMALLEST if not text.startswith("refinement.")],

@@ -7,10 +7,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.conftest import SMALLEST
+from tests.training.curves import timeless_curves
 
 from dvface.data.shards import Clip, write_shards
 from dvface.errors import UserError
-from dvface.training.callbacks import ProgressCallback, read_curves
+from dvface.training.callbacks import ProgressCallback
 from dvface.training.run import resume_run, train
 from dvface.training.run_folder import RunFolder
 
@@ -88,9 +89,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 
 def losses(folder: RunFolder) -> dict[str, list[tuple[int, float]]]:
-    return {
-        name: points for name, points in read_curves(folder.curves("codebook")).items() if not name.startswith("speed/")
-    }
+    return timeless_curves(folder, "codebook")
 
 
 class TestResume:

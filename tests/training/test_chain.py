@@ -8,6 +8,7 @@ from lightning.pytorch import Trainer
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 from tests.conftest import SMALLEST
+from tests.training.curves import timeless_curves
 
 from dvface.config.compose import load, resolve
 from dvface.config.schema import TrainSettings, check
@@ -15,9 +16,11 @@ from dvface.errors import UserError
 from dvface.files import write_text
 from dvface.models.restorer import Restorer
 from dvface.tracking.run import NoRun
-from dvface.training.callbacks import ProgressCallback, RunLogger, read_curves
-from dvface.training.chain import Chain, RunFolder
+from dvface.training.callbacks import ProgressCallback
+from dvface.training.chain import Chain
 from dvface.training.export import export
+from dvface.training.records import RunLogger, read_curves
+from dvface.training.run_folder import RunFolder
 
 STEPS = 4
 
@@ -86,7 +89,7 @@ def test_resumed_equals_uninterrupted(
     resumed = train(chosen, tmp_path / "cut")
     for name, value in whole.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], value), name
-    curves = [read_curves(RunFolder(tmp_path / run).curves(stage)) for run in ("whole", "cut")]
+    curves = [timeless_curves(RunFolder(tmp_path / run), stage) for run in ("whole", "cut")]
     assert curves[0] == curves[1]
     assert len(curves[0]["train/loss"]) == STEPS
 

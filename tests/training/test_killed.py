@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import SMALLEST
+from tests.training.curves import timeless_curves
 from tests.training.processes import Command
 
-from dvface.training.records import read_curves
 from dvface.training.run_folder import RunFolder
 
 STEPS = 12
@@ -32,11 +32,6 @@ def words(shards: Path, runs: Path, *changes: str) -> list[str]:
         "trainer.show_every=6",
         *changes,
     ]
-
-
-def curves(folder: RunFolder, stage: str = "codebook") -> dict[str, list[tuple[int, float]]]:
-    """All that does not tell time."""
-    return {k: v for k, v in read_curves(folder.curves(stage)).items() if not k.startswith("speed/")}
 
 
 def tracked(runs: Path) -> list[tuple[str, int, float]]:
@@ -68,8 +63,8 @@ def test_a_killed_run_ends_like_one_that_was_not(
     finish(Command(cut, tmp_path / "said-resumed", processes))
 
     assert folders[0].weights("codebook").read_bytes() == folders[1].weights("codebook").read_bytes()
-    assert curves(folders[0]) == curves(folders[1])
-    assert len(curves(folders[1])["train/loss"]) == STEPS
-    assert [step for step, _ in curves(folders[1])["held_out/loss"]] == [2, 5, 8, 11]
+    assert timeless_curves(folders[0], "codebook") == timeless_curves(folders[1], "codebook")
+    assert len(timeless_curves(folders[1], "codebook")["train/loss"]) == STEPS
+    assert [step for step, _ in timeless_curves(folders[1], "codebook")["held_out/loss"]] == [2, 5, 8, 11]
     assert tracked(tmp_path / "whole") == tracked(tmp_path / "cut")
     assert len({(key, step) for key, step, _ in tracked(tmp_path / "cut")}) == len(tracked(tmp_path / "cut"))

@@ -7,6 +7,7 @@ import torch
 from lightning.pytorch import Trainer
 from safetensors.torch import load_file
 from tests.conftest import SMALLEST
+from tests.training.curves import timeless_curves
 from torch.utils.data import DataLoader
 
 from dvface.config.build import build
@@ -17,9 +18,10 @@ from dvface.data.shards import Clip, write_shards
 from dvface.models.autoencoders.principal import PrincipalAutoencoder
 from dvface.models.restorer import Restorer
 from dvface.tracking.run import NoRun
-from dvface.training.callbacks import ProgressCallback, read_curves
-from dvface.training.chain import Chain, RunFolder
+from dvface.training.callbacks import ProgressCallback
+from dvface.training.chain import Chain
 from dvface.training.principal_stage import PrincipalStage
+from dvface.training.run_folder import RunFolder
 
 STEPS = 4
 CHOICES = [*SMALLEST, "autoencoder=principal", "autoencoder.channels=12", "stages/autoencoder=principal", "logger=none"]
@@ -100,7 +102,7 @@ def test_resumed_equals_uninterrupted(
     for name, value in whole.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], value), name
     assert not torch.equal(whole.state_dict()["autoencoder.basis"], fresh["autoencoder.basis"])
-    curves = [read_curves(RunFolder(tmp_path / run).curves("autoencoder")) for run in ("whole", "cut")]
+    curves = [timeless_curves(RunFolder(tmp_path / run), "autoencoder") for run in ("whole", "cut")]
     assert curves[0] == curves[1]
     assert len(curves[0]["train/loss"]) == STEPS
     clip = torch.from_numpy(carphone[:9, 40:88, 60:124].copy()).permute(3, 0, 1, 2)[None].float() / 127.5 - 1

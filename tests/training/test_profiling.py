@@ -16,8 +16,8 @@ from dvface.data import pairing
 from dvface.data.datamodule import ClipDataModule
 from dvface.degradation.recipe import Recipe
 from dvface.losses.reconstruction import CharbonnierLoss
-from dvface.training.callbacks import LastCheckpoint
 from dvface.training.chain import make_data
+from dvface.training.checkpoints import LastCheckpoint
 from dvface.training.clip_time import DECODING, DEGRADATION, clip_time
 from dvface.training.part_clock import PartClock, Watches
 from dvface.training.profiling import WARM_UP, ProfileCallback

@@ -1,5 +1,6 @@
 """Shards to batches, for Lightning."""
 
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import Any, Protocol
@@ -215,6 +216,7 @@ class ClipDataModule(LightningDataModule):
             collate_fn=collate,
             multiprocessing_context=self.start_method if self.workers else None,
             prefetch_factor=self.prefetch if self.workers else None,
+            worker_init_fn=leave_signals_to_the_trainer,
         )
 
     def val_dataloader(self) -> DataLoader[Pair]:
@@ -282,6 +284,12 @@ class ClipDataModule(LightningDataModule):
     @property
     def _world_size(self) -> int:
         return self.trainer.world_size if self.trainer else 1
+
+
+def leave_signals_to_the_trainer(worker: int) -> None:
+    """A loader's worker goes on when a terminal or a cluster tells the whole group to end: the step needs its batch."""
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(signum, signal.SIG_IGN)
 
 
 def _other_layout(name: str, before: int | str, now: int | str) -> str:

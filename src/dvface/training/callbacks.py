@@ -8,10 +8,7 @@ from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
 from dvface.report.progress import Progress
-from dvface.training.checkpoints import LastCheckpoint as LastCheckpoint
 from dvface.training.finite import watch_of
-from dvface.training.records import RunLogger as RunLogger
-from dvface.training.records import read_curves as read_curves
 
 
 class WeightsAverage(WeightAveraging):

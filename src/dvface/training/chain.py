@@ -18,6 +18,7 @@ from dvface.report.curves import plot_curves
 from dvface.seeding import derive_seed
 from dvface.tracking.run import NoRun, Run
 from dvface.training.beginnings import load_beginning
+from dvface.training.checkpoints import Stopped
 from dvface.training.records import RunLogger, read_curves
 from dvface.training.run_folder import RunFolder, read_checkpoint, read_weights
 from dvface.training.sharded import full_state
@@ -90,8 +91,12 @@ class Chain:
             trainer.logger.go_on(done)
         try:
             trainer.fit(stage, datamodule=data, ckpt_path=resume, weights_only=True)
+        except Stopped as stopped:
+            if stopped.signum == signal.SIGINT:
+                raise KeyboardInterrupt from stopped
+            raise
         except SystemExit as ended:
-            # Lightning turns Ctrl-C into an exit of its own and ignores further ones; SIGTERM into a success.
+            # Before the first step Lightning turns Ctrl-C into an exit of its own, SIGTERM into a success.
             signal.signal(signal.SIGINT, signal.default_int_handler)
             if trainer.received_sigterm:
                 raise SystemExit(128 + signal.SIGTERM) from ended

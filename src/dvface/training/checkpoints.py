@@ -1,6 +1,5 @@
 """Checkpoints that survive: a full disk, a signal, a process that is told to end."""
 
-import errno
 import math
 import os
 import pickle
@@ -52,7 +51,7 @@ class WholeFileIO(TorchCheckpointIO):
             with whole_file(target) as temporary, open(temporary, "wb") as file:
                 _save(checkpoint, file)
         except OSError as error:
-            if not fault_of_machine(error) and error.errno != errno.EFBIG:
+            if not fault_of_machine(error):
                 raise
             raise UserError(
                 f"{target} cannot be written ({error.strerror}); {_untouched(target)}; make room on that disk and "

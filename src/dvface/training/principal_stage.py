@@ -59,7 +59,7 @@ class PrincipalStage(Stage):
         loss = super().training_step(batch, batch_idx)
         self._gather(batch.clean)
         step = self.global_step + 1
-        if step & (step - 1) == 0 or step == self.trainer.max_steps:
+        if self.count > 0 and (step & (step - 1) == 0 or step == self.trainer.max_steps):
             mean = self.sums / self.count
             self.autoencoder.fit(mean, self.products / self.count - torch.outer(mean, mean))
         return loss
@@ -75,5 +75,7 @@ class PrincipalStage(Stage):
             (self.sums, blocks.sum(dim=0)),
             (self.products, blocks.T @ blocks),
         )
-        for total, own in gathered:
-            total += self.trainer.strategy.reduce(own, reduce_op="sum")
+        reduced = [self.trainer.strategy.reduce(own, reduce_op="sum") for _, own in gathered]
+        if all(bool(own.isfinite().all()) for own in reduced):  # else the step is taken back, and has nothing to give
+            for (total, _), own in zip(gathered, reduced, strict=True):
+                total += own

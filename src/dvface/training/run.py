@@ -35,6 +35,8 @@ from dvface.training.run_folder import (
 )
 
 Say = Callable[[str], None]
+GRACE = 10.0
+"""Seconds that the first process has to end a run in which another has failed."""
 
 
 class Store(Protocol):
@@ -127,9 +129,24 @@ def resume_run(path: Path, say: Say) -> Path:
 
 
 def help_run(path: Path) -> Path:
-    """Train along as a further process of a run: no tracking, no files, no words."""
-    settings = check(resolve(read_config(RunFolder(path))))
-    Chain(settings, RunFolder(path), NoRun(), lambda line: None).train()
+    """Train along as a further process of a run: no tracking, no files, no words.
+
+    What goes wrong for all processes at once is the first one's to tell. What goes wrong here alone is left as a note
+    for it, and told here if it does not take notice.
+
+    Raises:
+        UserError: see `dvface.training.chain.Chain`.
+    """
+    folder = RunFolder(path)
+    settings = check(resolve(read_config(folder)))
+    try:
+        Chain(settings, folder, NoRun(), lambda line: None).train()
+    except UserError as error:
+        write_text(folder.fault(os.getpid()), str(error))
+        time.sleep(GRACE)
+        raise
+    except (KeyboardInterrupt, SystemExit):
+        return path  # all were told to end; an exit code would make Lightning kill the first one
     return path
 
 
@@ -196,6 +213,8 @@ def _work(settings: TrainSettings, folder: RunFolder, run: Run | NoRun, state: R
         return state.seconds + time.monotonic() - started
 
     os.environ[RUN_VARIABLE] = str(folder.path)
+    for old in folder.faults():
+        old.unlink()
     write_state(folder, state)
     try:
         with run:
@@ -216,6 +235,9 @@ def _work(settings: TrainSettings, folder: RunFolder, run: Run | NoRun, state: R
         write_state(folder, replace(state, seconds=seconds(), finished=True))
     except BaseException as error:
         write_state(folder, replace(state, seconds=seconds()))
+        if isinstance(error, RuntimeError) and (faults := folder.faults()):
+            # A collective broke off because another process had failed.
+            raise UserError(faults[0].read_text(encoding="utf-8")) from error
         if isinstance(error, KeyboardInterrupt | SystemExit):
             say(f"interrupted; go on with the same words, or with: dvface train resume={folder.path}")
         raise

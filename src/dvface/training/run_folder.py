@@ -49,6 +49,14 @@ class RunFolder:
         """The measures of a finished run."""
         return self.path / "metrics.json"
 
+    def fault(self, process: int) -> Path:
+        """Where a process other than the first leaves a sentence on what went wrong for it."""
+        return self.path / f"fault-{process}.txt"
+
+    def faults(self) -> list[Path]:
+        """What was left so."""
+        return sorted(self.path.glob("fault-*.txt"))
+
     def stage(self, name: str) -> Path:
         """What belongs to one stage."""
         return self.path / "stages" / name

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from dvface.config.build import build
 from dvface.config.schema import TrainSettings
@@ -84,7 +85,8 @@ def make_trainer(
         enable_model_summary=False,
         logger=logger,
         profiler=speed.watch,
-        plugins=[WholeFileIO()],
+        # A job that is told to end is queued again by its own script, once the stage is saved.
+        plugins=[WholeFileIO(), *([SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else [])],
         default_root_dir=place,
         callbacks=callbacks,
     )
@@ -125,5 +127,6 @@ def quieten() -> None:
         ".*in eval mode at the start of training.*",
         ".*overridden `transfer_batch_to_device`.*",
         ".*pin_memory.*",
+        ".*sync_dist=True.*",
     ):
         warnings.filterwarnings("ignore", message=message)
