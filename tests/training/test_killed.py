@@ -46,7 +46,7 @@ def finish(command: Command) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("workers", "processes", "moments"), [(0, 1, (6, 10)), (2, 1, (4,)), (0, 2, (7,)), (1, 2, (2, 9))]
+    ("workers", "processes", "moments"), [(0, 1, (6, 10)), (2, 1, (4,)), (0, 2, (7,)), (2, 2, (2, 9))]
 )
 def test_a_killed_run_ends_like_one_that_was_not(
     paired_shards: Path, six_shards: Path, tmp_path: Path, workers: int, processes: int, moments: tuple[int, ...]

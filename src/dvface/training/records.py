@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
@@ -82,7 +83,7 @@ class RunLogger(Logger):
 
 
 class StepRecords(Callback):
-    """Records a step's numbers as soon as it ends, before the checkpoint that lies behind it.
+    """Records a step's numbers as soon as it ends, before the checkpoint that lies behind it: means over processes.
 
     Lightning's own records come later, so a process that is killed in between would lose them for ever. Stages
     therefore log their training numbers with ``logger=False``.
@@ -102,8 +103,11 @@ class StepRecords(Callback):
         """Record where it is due."""
         if (batch_idx + 1) % trainer.accumulate_grad_batches or trainer.global_step % self.every:
             return
-        numbers = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("train/")}
-        self.logger.log_metrics(numbers, trainer.global_step - 1)
+        numbers = {
+            name: value.double() for name, value in trainer.callback_metrics.items() if name.startswith("train/")
+        }
+        means = trainer.strategy.reduce(torch.stack(list(numbers.values())), reduce_op="mean").tolist()
+        self.logger.log_metrics(dict(zip(numbers, means, strict=True)), trainer.global_step - 1)
 
 
 def _lines(path: Path) -> list[tuple[int, dict[str, float]]]:

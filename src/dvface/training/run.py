@@ -241,4 +241,6 @@ def _work(settings: TrainSettings, folder: RunFolder, run: Run | NoRun, state: R
         if isinstance(error, KeyboardInterrupt | SystemExit):
             say(f"interrupted; go on with the same words, or with: dvface train resume={folder.path}")
         raise
+    finally:
+        del os.environ[RUN_VARIABLE]  # what this process starts from now on is no part of the run
     return folder.path
