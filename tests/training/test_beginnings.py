@@ -1,73 +1,19 @@
 """The four ways in which a run begins with what another left, each by `dvface.training.run.train`."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.conftest import SMALLEST
 from tests.training.curves import timeless_curves
+from tests.training.runs import STEPS, Runs
 
 from dvface.data.shards import Clip, write_shards
 from dvface.errors import UserError
-from dvface.training.callbacks import ProgressCallback
-from dvface.training.run import resume_run, train
-from dvface.training.run_folder import RunFolder
-
-STEPS = 4
-
-
-class PowerCut(Exception):
-    """Stands for whatever ends a process."""
-
-
-class Runs:
-    """Runs of the codebook stage, in one folder, on one data set."""
-
-    def __init__(self, root: Path, shards: Path) -> None:
-        self.root = root
-        self.shards = shards
-        self.said: list[str] = []
-
-    def words(self, *changes: str) -> list[str]:
-        return [
-            *SMALLEST,
-            f"runs={self.root}",
-            "logger=none",
-            "data=shards",
-            f"data.source.train={self.shards}",
-            f"data.source.held_out={self.shards}",
-            "data.workers=0",
-            "data.buffer=2",
-            "stage=codebook",
-            f"stages.codebook.steps={STEPS}",
-            "trainer.log_every=1",
-            "trainer.checkpoint_every=2",
-            *changes,
-        ]
-
-    def train(self, *changes: str) -> RunFolder:
-        path = train(self.words(*changes), self.said.append)
-        assert path is not None
-        return RunFolder(path)
-
-    def cut(self, monkeypatch: pytest.MonkeyPatch, *changes: str, after: int = 3) -> RunFolder:
-        """A run that ends within its codebook stage."""
-        before = set(self.root.glob("*/*/run.json"))
-        step_done = ProgressCallback.on_train_batch_end
-
-        def cut(callback: ProgressCallback, trainer, *rest: object) -> None:
-            step_done(callback, trainer, *rest)
-            if trainer.global_step == after:
-                raise PowerCut
-
-        with monkeypatch.context() as patch:
-            patch.setattr(ProgressCallback, "on_train_batch_end", cut)
-            with pytest.raises(PowerCut):
-                self.train(*changes)
-        (state,) = set(self.root.glob("*/*/run.json")) - before
-        return RunFolder(state.parent)
+from dvface.training.run import resume_run
+from dvface.training.run_folder import RunFolder, read_checkpoint
 
 
 @pytest.fixture
@@ -148,7 +94,7 @@ class TestResume:
 
         monkeypatch.setattr(run_folder, "PATIENCE", 0.1)
         cut = runs.cut(monkeypatch)
-        with run_folder.in_use(cut), pytest.raises(UserError, match="in the hands of another process"):
+        with run_folder.held(cut), pytest.raises(UserError, match="in the hands of another process"):
             resume_run(cut.path, runs.said.append)
 
     def test_other_clips_are_refused(self, runs: Runs, monkeypatch: pytest.MonkeyPatch, carphone) -> None:
@@ -180,6 +126,14 @@ class TestFork:
         assert any("codebook goes on at step 4" in line for line in runs.said)
         assert before == {path: path.read_bytes() for path in finished.path.rglob("*") if path.is_file()}
 
+    def test_a_changed_learning_rate_counts(self, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+        cut = runs.cut(monkeypatch, after=3)
+        before = read_checkpoint(cut.checkpoint("codebook"))
+        still = runs.train(f"fork={cut.path}", "stages.codebook.module.learning_rate=1e-12")
+        for name, value in weights(still).items():
+            if ".encoder." in name:
+                assert torch.allclose(value, before["state_dict"][f"model.{name}"], atol=1e-7), name
+
     def test_optimiser_and_data_go_on_too(
         self, runs: Runs, finished: RunFolder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -193,15 +147,14 @@ class TestFork:
             ([], r"all its stages are finished, nothing is left to train; raise stages\.codebook\.steps"),
             (["stages.codebook.steps=3"], r"has done 4 steps, stages\.codebook\.steps=3 asks fewer"),
             (["stages.codebook.steps=9", "size.entries=8"], r"does not fit: its .* weights_only="),
-            (["stages.codebook.steps=9", "name=whole", "trainer.log_every=2"], None),
+            (["stages.codebook.steps=9", "trainer.accumulate=2"], r"trainer\.accumulate is 2 and was 1"),
+            (["stages.codebook.steps=9", "data.buffer=3"], r"data\.buffer is 3 and was 2"),
+            (["stages.codebook.steps=9", "seed=1"], "the seed is another"),
         ],
     )
     def test_what_does_not_fit_is_refused_before_a_folder_exists(
-        self, runs: Runs, finished: RunFolder, changes: list[str], words: str | None
+        self, runs: Runs, finished: RunFolder, changes: list[str], words: str
     ) -> None:
-        if words is None:
-            assert runs.train(f"fork={finished.path}", *changes).path.name == "whole"
-            return
         with pytest.raises(UserError, match=words):
             runs.train(f"fork={finished.path}", *changes)
         assert not list(runs.root.glob("*/*"))
@@ -234,6 +187,16 @@ class TestWarmStart:
             runs.train(f"warm_start={tmp_path}")
         assert not list(runs.root.glob("*/*"))
 
+    def test_it_goes_on_without_the_run_that_it_began_with(
+        self, runs: Runs, finished: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        source = tmp_path / "source"
+        shutil.copytree(finished.path, source)
+        cut = runs.cut(monkeypatch, f"warm_start={source}")
+        shutil.rmtree(source)
+        resume_run(cut.path, runs.said.append)
+        assert cut.weights("codebook").is_file()
+
     def test_of_an_unfinished_run_too(self, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
         cut = runs.cut(monkeypatch)
         runs.train(f"warm_start={cut.path}", "stages.codebook.steps=1")
@@ -263,6 +226,23 @@ class TestWeightsOnly:
         with pytest.raises(UserError, match=r"no run, no model folder and no \.safetensors file"):
             runs.train(f"weights_only={tmp_path / 'nowhere'}")
         assert not list(runs.root.glob("*/*"))
+
+
+def test_one_batch_again_and_again_stays_that_batch_after_a_resume(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = runs.train("trainer.overfit=true", "name=whole")
+    cut = runs.cut(monkeypatch, "trainer.overfit=true")
+    runs.train("trainer.overfit=true")
+    assert losses(cut) == losses(whole)
+
+
+def test_a_folder_that_is_no_run_is_left_alone(runs: Runs) -> None:
+    (runs.root / "tiny" / "mine" / "stages").mkdir(parents=True)
+    with pytest.raises(UserError, match="holds stages and is no run"):
+        runs.train("name=mine")
+
+
+def test_a_number_is_a_name_too(runs: Runs) -> None:
+    assert runs.train("name=7", "stages.codebook.steps=1").path.name == "7"
 
 
 def test_a_run_begins_in_one_way(runs: Runs, finished: RunFolder) -> None:

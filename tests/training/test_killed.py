@@ -53,7 +53,9 @@ def test_a_killed_run_ends_like_one_that_was_not(
 ) -> None:
     shards = six_shards if workers * processes > 1 else paired_shards
     together = [f"trainer.devices={processes}", "trainer.strategy=ddp"] if processes > 1 else []
-    whole, cut = (words(shards, tmp_path / name, f"data.workers={workers}", *together) for name in ("whole", "cut"))
+    logger = "mlflow" if workers == 0 and processes == 1 else "none"  # a new store takes seconds
+    changes = [f"data.workers={workers}", f"logger={logger}", *together]
+    whole, cut = (words(shards, tmp_path / name, *changes) for name in ("whole", "cut"))
     folders = [RunFolder(tmp_path / name / "tiny" / "run") for name in ("whole", "cut")]
     finish(Command(whole, tmp_path / "said-whole", processes))
     for number, moment in enumerate(moments):
@@ -66,5 +68,6 @@ def test_a_killed_run_ends_like_one_that_was_not(
     assert timeless_curves(folders[0], "codebook") == timeless_curves(folders[1], "codebook")
     assert len(timeless_curves(folders[1], "codebook")["train/loss"]) == STEPS
     assert [step for step, _ in timeless_curves(folders[1], "codebook")["held_out/loss"]] == [2, 5, 8, 11]
-    assert tracked(tmp_path / "whole") == tracked(tmp_path / "cut")
-    assert len({(key, step) for key, step, _ in tracked(tmp_path / "cut")}) == len(tracked(tmp_path / "cut"))
+    if logger == "mlflow":
+        assert tracked(tmp_path / "whole") == tracked(tmp_path / "cut")
+        assert len({(key, step) for key, step, _ in tracked(tmp_path / "cut")}) == len(tracked(tmp_path / "cut"))

@@ -230,7 +230,7 @@ class TrainSettings(Strict):
     ablates: list[str]
     seed: int = Field(ge=0)
     stage: Literal["chain", "autoencoder", "codebook", "prior", "restorer_latent", "restorer"]
-    name: Annotated[str, Field(pattern=r"^[\w=][\w=,.+@%\[\]-]{0,119}$")] | None
+    name: Annotated[PathText, Field(pattern=r"^[\w=][\w=,.+@%\[\]-]{0,119}$")] | None
     start_from: PathText | None
     fork: PathText | None
     warm_start: PathText | None

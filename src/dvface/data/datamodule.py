@@ -120,6 +120,7 @@ class ClipDataModule(LightningDataModule):
         tolerate: share of the clips that may be bad.
         multiple: what the model needs height and width to be a multiple of.
         temporal_stride: the autoencoder's.
+        accumulate: batches for one step.
         overfit: train on the first batch again and again.
     """
 
@@ -140,6 +141,7 @@ class ClipDataModule(LightningDataModule):
         tolerate: float,
         multiple: int,
         temporal_stride: int,
+        accumulate: int = 1,
         overfit: bool = False,
     ) -> None:
         super().__init__()
@@ -158,6 +160,7 @@ class ClipDataModule(LightningDataModule):
         self.tolerate = tolerate
         self.multiple = multiple
         self.temporal_stride = temporal_stride
+        self.accumulate = accumulate
         self.overfit = overfit
         self._sets: Sequence[TrainingSet] = ()
         self._batches = 0
@@ -201,7 +204,7 @@ class ClipDataModule(LightningDataModule):
             rank=self._rank,
             world_size=self._world_size,
             workers=self.workers,
-            standing=Standing(self._batches, dict(self._places)),
+            standing=Standing() if self.overfit else Standing(self._batches, dict(self._places)),
         )
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -257,6 +260,7 @@ class ClipDataModule(LightningDataModule):
             "processes": world_size,
             "data.workers": max(1, self.workers),
             "batch_size": self.batch_size,
+            "trainer.accumulate": self.accumulate,
             "data.buffer": self.buffer,
             "seed": self.seed,
             "clips": text_sha256(" ".join(one.fingerprint for one in self.sets))[:16],

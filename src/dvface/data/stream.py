@@ -173,7 +173,7 @@ class ClipStream(IterableDataset[Pair]):
         worker = ((info.id if info else 0) + self.standing.batches) % self.workers
         places = list(self.standing.places.get(worker, [0] * len(self.sets)))
         orders = [self._order(number, worker).after(used) for number, used in enumerate(places)]
-        found: set[tuple[int, str]] = set()
+        found: set[str] = set()
         for turn in count(len(range(worker, self.standing.batches, self.workers))):
             number = self.mixture.chosen(turn * self.workers + worker)
             for _ in range(self.batch_size):
@@ -186,7 +186,7 @@ class ClipStream(IterableDataset[Pair]):
                         pair = self._at(number, place)
                     except _Unusable as error:
                         bad.append(error.clip)
-                        found.add((number, error.clip.key))
+                        found.add(error.clip.key)
                         self._check_share(found, bad)
                 yield Pair(pair.clean, pair.degraded, pair.key, StreamNote(worker, tuple(places), tuple(bad)))
 
@@ -194,7 +194,7 @@ class ClipStream(IterableDataset[Pair]):
         sizes = [len(shard.keys) for shard in self.sets[number].shards]
         return Order(sizes, self.buffer, self.seeds[number], Reader(self.rank, self.world_size, worker, self.workers))
 
-    def _check_share(self, found: set[tuple[int, str]], bad: Sequence[BadClip]) -> None:
+    def _check_share(self, found: set[str], bad: Sequence[BadClip]) -> None:
         """Give up where this worker alone has met more bad clips than all may."""
         if len(found) > self.allowed:
             raise UserError(too_many(len(found), self.allowed, bad[-1]))
@@ -207,11 +207,15 @@ class ClipStream(IterableDataset[Pair]):
         try:
             sample = self.reader.read(shard, key)
         except ValueError as error:
-            raise _Unusable(BadClip(key, f"clip {key} cannot be used: {error}")) from error
+            raise self._unusable(number, key, f"clip {key} cannot be used: {error}") from error
         try:
             return self.pair({**sample, "__key__": key, LISTED_AS: self.listed[number][key]}, place.epoch, number)
         except UserError as error:
-            raise _Unusable(BadClip(key, str(error))) from error
+            raise self._unusable(number, key, str(error)) from error
+
+    def _unusable(self, number: int, key: str, reason: str) -> "_Unusable":
+        name = self.sets[number].name
+        return _Unusable(BadClip(f"{name}/{key}" if name else key, reason))
 
     def pair(self, sample: Mapping[str, Any], epoch: int, number: int = 0) -> Pair:
         """Rebuild the pair that ``sample`` gives in ``epoch``.

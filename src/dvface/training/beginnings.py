@@ -220,6 +220,9 @@ def _check_fork(settings: TrainSettings, model: Restorer, source: RunFolder) -> 
         with torch.device("meta"):
             stage: Stage = build(settings.stages.of(going_on).module)(model=model)
         _refuse_fork(source, going_on, _misfit(state["state_dict"], stage.state_dict()))
+        if "current_model_state" in state and settings.trainer.averaging is None:
+            fault = "it keeps a moving average of its weights, which trainer.averaging=null would drop"
+            _refuse_fork(source, going_on, fault)
         learning = sum(parameter.requires_grad for parameter in stage.parameters())
         learned = sum(len(group["params"]) for group in state["optimizer_states"][0]["param_groups"])
         fault = f"{learned} tensors learned in it, {learning} are to learn" if learned != learning else ""

@@ -53,7 +53,8 @@ class Chain:
         seed_everything(derive_seed(settings.seed, "model") % 2**32, verbose=False)
         model = self._build()
         source: Source = build(settings.data.source)
-        if not self.folder.weights(settings.chosen_stages[0]).is_file():
+        first = settings.chosen_stages[0]
+        if not (self.folder.weights(first).is_file() or self.folder.checkpoint(first).is_file()):
             build(settings.pretrained).load(model)
             load_beginning(settings, model, self.say)
         for name in settings.chosen_stages:

@@ -17,7 +17,7 @@ from dvface.training.run_folder import RunFolder
 
 RUN_VARIABLE = "DVFACE_RUN"
 """By this environment variable the first process tells those that Lightning starts which run they belong to."""
-PATIENCE = 600.0
+MEETING_SECONDS = 600.0
 """Seconds that the other processes wait for the first to make the run folder."""
 
 
@@ -53,30 +53,36 @@ def check_launch(settings: TrainSettings) -> None:
     Raises:
         UserError: one sentence on what does not fit.
     """
-    options = settings.trainer
-    rank = started_rank()
-    if rank is None:
+    check_processes(settings.trainer)
+    if started_rank() is not None and settings.name is None:
+        raise UserError("processes that are started together find their run by its name; give one: name=NAME")
+
+
+def check_processes(options: TrainerSettings) -> None:
+    """Refuse a number of processes that nobody started.
+
+    Raises:
+        UserError: one sentence on what does not fit.
+    """
+    if started_rank() is None:
         if options.nodes > 1:
             raise UserError(
                 f"trainer.nodes={options.nodes}: several machines are started by torchrun or srun, see docs/training.md"
             )
-        return
-    if (wanted := processes(options)) != _started_together():
+    elif (wanted := processes(options)) != _started_together():
         raise UserError(
             f"{_started_together()} processes were started together, and trainer.devices={options.devices} × "
             f"trainer.nodes={options.nodes} asks {wanted}; make them the same"
         )
-    if settings.name is None:
-        raise UserError("processes that are started together find their run by its name; give one: name=NAME")
 
 
 def wait_for(folder: RunFolder) -> None:
     """Wait until the first process has made the run folder.
 
     Raises:
-        UserError: it does not, within `PATIENCE` seconds.
+        UserError: it does not, within `MEETING_SECONDS` seconds.
     """
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + MEETING_SECONDS
     while not (folder.config.is_file() and folder.state.is_file()):
         if time.monotonic() > end:
             raise UserError(f"the first process has not made {folder.path}; do all machines see the same runs folder?")

@@ -1,8 +1,10 @@
 """The train command: a configuration in, a run folder out."""
 
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -12,8 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from dvface.config.build import build
 from dvface.config.compose import difference, load, resolve
-from dvface.config.schema import STAGES, TrainSettings, check
-from dvface.errors import UserError
+from dvface.config.schema import BEGINNINGS, STAGES, TrainSettings, check
+from dvface.data.addresses import is_remote, local_path
+from dvface.errors import UserError, fault_of_machine
 from dvface.files import write_text
 from dvface.models.restorer import Restorer, best_device
 from dvface.tracking.environment import provenance, source_digest
@@ -22,13 +25,13 @@ from dvface.training.beginnings import copy_fork
 from dvface.training.chain import Chain
 from dvface.training.checks import check_parts
 from dvface.training.finish import final_table, finish
-from dvface.training.launch import RUN_VARIABLE, check_launch, started_rank, wait_for
+from dvface.training.launch import RUN_VARIABLE, check_launch, check_processes, started_rank, wait_for
 from dvface.training.plan import plan
 from dvface.training.run_folder import (
     RunFolder,
     RunState,
-    in_use,
-    is_in_use,
+    held,
+    is_held,
     read_config,
     read_state,
     write_state,
@@ -69,8 +72,7 @@ def train(overrides: Sequence[str], say: Say) -> Path | None:
     """
     tree = load("train", overrides)
     changes = baseline_difference(tree, overrides)
-    # A run must be found again from any working directory.
-    tree.runs = str(Path(str(tree.runs)).resolve())
+    _make_absolute(tree)
     settings = check(resolve(tree))
     check_launch(settings)
     if settings.trainer.dry_run:
@@ -91,10 +93,12 @@ def train(overrides: Sequence[str], say: Say) -> Path | None:
     check_parts(settings)
     for line in changes:
         say(line)
-    store: Store = build(settings.logger)
     name = settings.name or datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = _fresh(_parent(settings), name, settings.name is not None)
-    with in_use(folder):
+    with held(folder):
+        if folder.state.is_file():
+            raise UserError(f"{folder.path} has been begun by another process just now; give the same words again")
+        store: Store = build(settings.logger)
         tags = {"exp": settings.exp, "stage": settings.stage, "run_folder": str(folder.path), **provenance()}
         if changes:
             tags["ablation"] = "\n".join(changes)
@@ -110,22 +114,33 @@ def resume_run(path: Path, say: Say) -> Path:
     """Continue an interrupted run from its last checkpoint, with the configuration that it was started with.
 
     Raises:
-        UserError: ``path`` is no unfinished run folder, or its configuration no longer fits this version.
+        UserError: ``path`` is no unfinished run folder, another process trains in it, or its configuration no longer
+            fits this version.
     """
-    folder = RunFolder(path)
+    folder = RunFolder(path.resolve())
+    settings = _unfinished(folder)[0]
+    check_processes(settings.trainer)
+    if started_rank():
+        return help_run(folder.path)
+    with held(folder):
+        settings, state = _unfinished(folder)  # another process may have finished it meanwhile
+        run = build(settings.logger).open_run(state.tracking_run)
+        if state.source != source_digest():
+            say("the code is not what this run was started with: its numbers will be those of two versions")
+            run.set_tags({"source_drift": source_digest()})
+        return _work(settings, folder, run, state, say)
+
+
+def _unfinished(folder: RunFolder) -> tuple[TrainSettings, RunState]:
     try:
         state = read_state(folder)
     except UserError as error:
-        raise UserError(f"resume={path}: {error}") from error
+        raise UserError(f"resume={folder.path}: {error}") from error
     if state.finished:
-        raise UserError(f"resume={path}: that run is finished; to train on, say fork={path} and raise its steps")
-    settings = check(resolve(read_config(folder)))
-    run = build(settings.logger).open_run(state.tracking_run)
-    if state.source != source_digest():
-        say("the code is not what this run was started with: its numbers will be those of two versions")
-        run.set_tags({"source_drift": source_digest()})
-    with in_use(folder):
-        return _work(settings, folder, run, state, say)
+        raise UserError(
+            f"resume={folder.path}: that run is finished; to train on, say fork={folder.path} and raise its steps"
+        )
+    return check(resolve(read_config(folder))), state
 
 
 def help_run(path: Path) -> Path:
@@ -142,7 +157,8 @@ def help_run(path: Path) -> Path:
     try:
         Chain(settings, folder, NoRun(), lambda line: None).train()
     except UserError as error:
-        write_text(folder.fault(os.getpid()), str(error))
+        rank = started_rank() or int(os.environ.get("LOCAL_RANK", "0"))
+        write_text(folder.fault(rank), str(error))
         time.sleep(GRACE)
         raise
     except (KeyboardInterrupt, SystemExit):
@@ -160,6 +176,17 @@ def baseline_difference(tree: DictConfig, overrides: Sequence[str]) -> list[str]
 
 def _lines(changed: dict[str, tuple[object, object]]) -> list[str]:
     return [f"{key}: {before} -> {after}" for key, (before, after) in changed.items()]
+
+
+def _make_absolute(tree: DictConfig) -> None:
+    """A run must be found again, and find again what it began with, from any working directory."""
+    names = [*BEGINNINGS, "runs", "data.source.train", "data.source.held_out"]
+    parts = OmegaConf.select(tree, "data.source.parts")
+    names += [f"data.source.parts.{name!s}.train" for name in (parts if isinstance(parts, DictConfig) else ())]
+    for name in names:
+        value = OmegaConf.select(tree, name)  # None for what is missing or not there
+        if isinstance(value, str | int | float) and not is_remote(str(value)):
+            OmegaConf.update(tree, name, str(local_path(str(value)).resolve()))
 
 
 def _parent(settings: TrainSettings) -> Path:
@@ -189,7 +216,11 @@ def _same_run(tree: DictConfig, settings: TrainSettings, say: Say) -> RunFolder 
         if not folder.config.is_file() or folder.config.read_text(encoding="utf-8") != text:
             continue
         state = read_state(folder)
-        if not state.finished and state.source == source and not is_in_use(folder):
+        if state.finished or state.source != source:
+            continue
+        if is_held(folder):
+            say(f"{folder.path}, which these words began, is in the hands of another process; this begins another run")
+        else:
             say(f"going on with {folder.path}, which these words began; name=NAME begins another")
             return folder
     return None
@@ -202,7 +233,10 @@ def _fresh(parent: Path, name: str, given: bool) -> RunFolder:
             (parent / f"{name}{suffix}").mkdir(parents=True, exist_ok=given)
         except FileExistsError:
             continue
-        return RunFolder(parent / f"{name}{suffix}")
+        folder = RunFolder(parent / f"{name}{suffix}")
+        if folder.path.joinpath("stages").exists() and not folder.state.is_file():
+            raise UserError(f"{folder.path} holds stages and is no run; remove it, or give another name")
+        return folder
     raise UserError(f"{parent} already has 99 runs of this second; try again")
 
 
@@ -234,13 +268,30 @@ def _work(settings: TrainSettings, folder: RunFolder, run: Run | NoRun, state: R
                     say(f"left out: {name}: {reason}")
         write_state(folder, replace(state, seconds=seconds(), finished=True))
     except BaseException as error:
-        write_state(folder, replace(state, seconds=seconds()))
+        with suppress(OSError):  # of a full disk, which is what the first error tells
+            write_state(folder, replace(state, seconds=seconds()))
         if isinstance(error, RuntimeError) and (faults := folder.faults()):
             # A collective broke off because another process had failed.
             raise UserError(faults[0].read_text(encoding="utf-8")) from error
+        if (reason := _machine_s_reason(error)) is not None:
+            raise UserError(
+                f"{folder.path} cannot be written on ({reason}); the last checkpoint is untouched: make room and give "
+                "the same words again"
+            ) from error
         if isinstance(error, KeyboardInterrupt | SystemExit):
             say(f"interrupted; go on with the same words, or with: dvface train resume={folder.path}")
         raise
     finally:
         del os.environ[RUN_VARIABLE]  # what this process starts from now on is no part of the run
     return folder.path
+
+
+def _machine_s_reason(error: BaseException | None) -> str | None:
+    """Why this machine cannot keep what a run writes, if that is what an error is at bottom about."""
+    while error is not None and not isinstance(error, UserError):
+        if isinstance(error, OSError) and fault_of_machine(error):
+            return str(error.strerror)
+        if isinstance(error, sqlite3.OperationalError):
+            return str(error)
+        error = error.__cause__ or error.__context__
+    return None

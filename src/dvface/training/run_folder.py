@@ -163,7 +163,7 @@ def model_tensors(state: dict[str, Any], key: str = "state_dict") -> dict[str, T
 
 
 @contextmanager
-def in_use(folder: RunFolder) -> Iterator[None]:
+def held(folder: RunFolder) -> Iterator[None]:
     """Hold a run folder, so that two processes never train in it at once; a killed process lets go of it.
 
     Raises:
@@ -182,7 +182,7 @@ def in_use(folder: RunFolder) -> Iterator[None]:
         lock.release()
 
 
-def is_in_use(folder: RunFolder) -> bool:
+def is_held(folder: RunFolder) -> bool:
     """Whether another process trains in the folder now."""
     try:
         with FileLock(folder.path / ".lock").acquire(timeout=PATIENCE):

@@ -110,15 +110,23 @@ class Stage(LightningModule, ABC):
         """AdamW with β = (0.9, 0.95), as DOVE trains its transformer, and the schedule."""
         trainable = [parameter for parameter in self.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(trainable, lr=self.learning_rate, betas=(0.9, 0.95), weight_decay=1e-4)
-        total = int(self.trainer.max_steps)
-
-        def factor(step: int) -> float:
-            if step < self.warmup_steps:
-                return (step + 1) / self.warmup_steps
-            return 0.5 * (1 + cos(pi * (step - self.warmup_steps) / max(1, total - self.warmup_steps)))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_start(self) -> None:
+        """Go on at the configured rate: a fork may change it, and the checkpoint has brought back the old one."""
+        for optimizer, config in zip(self.trainer.optimizers, self.trainer.lr_scheduler_configs, strict=True):
+            config.scheduler.base_lrs = [self.learning_rate] * len(optimizer.param_groups)
+            for group in optimizer.param_groups:
+                group["initial_lr"] = self.learning_rate
+                group["lr"] = self.learning_rate * self._factor(config.scheduler.last_epoch)
+
+    def _factor(self, step: int) -> float:
+        """The share of the peak rate after ``step`` steps."""
+        if step < self.warmup_steps:
+            return (step + 1) / self.warmup_steps
+        total = int(self.trainer.max_steps)
+        return 0.5 * (1 + cos(pi * (step - self.warmup_steps) / max(1, total - self.warmup_steps)))
 
     def configure_gradient_clipping(
         self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None

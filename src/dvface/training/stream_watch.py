@@ -13,6 +13,7 @@ from dvface.contracts import BadClip, ClipBatch
 from dvface.data.datamodule import ClipDataModule
 from dvface.data.stream import too_many
 from dvface.errors import UserError
+from dvface.files import write_text
 
 
 class StreamWatch(Callback):
@@ -36,6 +37,12 @@ class StreamWatch(Callback):
         self._known: dict[str, str] = {}
         self._fresh: list[BadClip] = []
 
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Forget the lines that a killed process wrote behind its last checkpoint; they will be written again."""
+        if trainer.is_global_zero and self.record.is_file():
+            lines = filter(None, self.record.read_text(encoding="utf-8").splitlines())
+            write_text(self.record, "".join(f"{line}\n" for line in lines if _key(line) in self._known))
+
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: ClipBatch, batch_idx: int
     ) -> None:
@@ -52,27 +59,36 @@ class StreamWatch(Callback):
         self._tell(trainer)
 
     def state_dict(self) -> dict[str, Any]:
-        """The bad clips known so far."""
-        return {"known": dict(self._known)}
+        """The bad clips known so far, and those not told yet; every process must ask at once."""
+        fresh = [[asdict(clip) for clip in each] for each in self._of_all()]
+        return {"known": dict(self._known), "fresh": fresh}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Know what an earlier process knew."""
         self._known = dict(state_dict["known"])
+        rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+        self._fresh = [BadClip(**clip) for clip in state_dict["fresh"][rank]]
+
+    def _of_all(self) -> list[list[BadClip]]:
+        """What each process has not told yet."""
+        if not torch.distributed.is_initialized():
+            return [self._fresh]
+        everywhere: list[list[BadClip]] = [[] for _ in range(torch.distributed.get_world_size())]
+        torch.distributed.all_gather_object(everywhere, self._fresh)
+        return everywhere
 
     def _tell(self, trainer: Trainer) -> None:
-        everywhere = [self._fresh]
-        if trainer.world_size > 1:
-            everywhere = [[] for _ in range(trainer.world_size)]
-            torch.distributed.all_gather_object(everywhere, self._fresh)
+        everywhere = self._of_all()
         self._fresh = []
         new = {clip.key: clip for found in everywhere for clip in found if clip.key not in self._known}
         if not new:
             return
         self._known |= {clip.key: clip.reason for clip in new.values()}
         if trainer.is_global_zero:
-            self._write(new.values(), trainer.global_step)
+            step = max(0, trainer.global_step - 1)
+            self._write(new.values(), step)
             if trainer.logger:
-                trainer.logger.log_metrics({"data/bad_clips": float(len(self._known))}, trainer.global_step)
+                trainer.logger.log_metrics({"data/bad_clips": float(len(self._known))}, step)
         allowed = self.data.tolerate * self.data.clips
         if len(self._known) > allowed:
             raise UserError(too_many(len(self._known), allowed, list(new.values())[-1]))
@@ -83,3 +99,11 @@ class StreamWatch(Callback):
             for clip in clips:
                 self.say(f"left out: {clip.reason}")
                 file.write(json.dumps({"step": step, **asdict(clip)}, ensure_ascii=False) + "\n")
+
+
+def _key(line: str) -> str | None:
+    """The clip that a line tells of; None for one that was cut short."""
+    try:
+        return str(json.loads(line)["key"])
+    except json.JSONDecodeError:
+        return None

@@ -111,6 +111,7 @@ def make_data(settings: TrainSettings, name: str, model: Restorer, source: Sourc
         tolerate=settings.data.tolerate,
         multiple=model.spatial_multiple,
         temporal_stride=model.temporal_stride,
+        accumulate=settings.trainer.accumulate,
         overfit=settings.trainer.overfit,
     )
 
