@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from dvface.data.addresses import check_address, is_remote, join, local_path
 from dvface.data.fetching import read_remote_text
-from dvface.data.remote import ShardCache, ShardUnavailable
+from dvface.data.remote import REST, ShardCache, ShardUnavailable
 from dvface.data.shards import Shard
 from dvface.errors import UserError
 
@@ -387,14 +387,18 @@ def test_a_passing_trouble_is_outlived(site: Site, tmp_path: Path) -> None:
     assert content(ShardCache(str(tmp_path), 1, AT_ONCE), one) == data
 
 
-def test_a_connection_that_always_breaks_makes_a_shard_unavailable(site: Site, tmp_path: Path) -> None:
-    cache = ShardCache(str(tmp_path), 1, AT_ONCE)
+def test_a_connection_that_always_breaks_makes_a_shard_unavailable_for_a_while(site: Site, tmp_path: Path) -> None:
+    now = [0.0]
+    cache = ShardCache(str(tmp_path), 1, AT_ONCE, clock=lambda: now[0])
     one = shard(site, "1.tar", bytes(300_000))
     site.troubles["/1.tar"] = ["cut"] * 4
-    with pytest.raises(ShardUnavailable, match=r"/1\.tar cannot be had"):
-        cache.open(one)
+    for now[0] in (0.0, 1.0, REST - 1):  # each clip of a shard asks for it
+        with pytest.raises(ShardUnavailable, match=r"/1\.tar cannot be had"):
+            cache.open(one)
     assert len(site.downloads) == 4
     assert names(tmp_path) == set()
+    assert content(cache, shard(site, "2.tar", b"other")) == b"other"
+    now[0] = REST
     assert content(cache, one) == bytes(300_000)  # what may pass is tried anew
 
 

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from dvface.video.decode import DecordReader, PyAVReader, count_frames, open_clip
+from dvface.video.decode import DecordReader, PyAVReader, count_frames, open_clip, open_known
 from dvface.video.read import read_video
 from dvface.video.write import LOSSLESS, encode
 from dvface.weights import PackagedFile
@@ -78,3 +78,17 @@ def test_frames_are_counted_not_promised(lossless: bytes):
         assert container.streams.video[0].frames > 40
     assert count_frames(promising) == 40
     np.testing.assert_array_equal(open_clip(promising).read(31, 9), open_clip(lossless).read(31, 9))
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_manifest_that_lists_too_many_frames_makes_a_bad_clip(reader, lossless: bytes):
+    with pytest.raises(ValueError, match=r"the video has 40 frames, the manifest lists 50|the video has 40 in all"):
+        reader(lossless, 50).read(35, 9)
+
+
+@pytest.mark.skipif(not find_spec("decord"), reason="decord is not installed on this platform")
+def test_a_container_that_agrees_with_an_exaggerating_manifest_is_seen_through(frames: np.ndarray, lossless: bytes):
+    at = lossless.index(b"stts") + 12
+    promising = lossless[:at] + (90).to_bytes(4, "big") + lossless[at + 4 :]
+    with pytest.raises(ValueError, match="the video has 40 frames, the manifest lists 90"):
+        open_known(promising, frames.shape[2], 90).read(80, 9)

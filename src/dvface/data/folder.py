@@ -7,9 +7,10 @@ from pathlib import Path
 
 from dvface.data.pairing import FreshCrops, Pairs
 from dvface.data.pairs import VideoPair
+from dvface.data.reading import ShardReader
 from dvface.data.remote import ShardCache
 from dvface.data.sets import TrainingSet, read_set
-from dvface.data.shards import CLEAN, DEGRADED, META, read_samples
+from dvface.data.shards import CLEAN, DEGRADED, META, Shard
 from dvface.errors import UserError
 from dvface.video.decode import PyAVReader
 
@@ -74,15 +75,23 @@ class MixedFolders:
     Every batch is of one data set; which one is drawn by weight.
 
     Args:
-        parts: the training sets by name.
+        parts: the training sets by name; null leaves one out.
         held_out: see `ShardFolders`.
         cache: see `ShardFolders`.
     """
 
-    def __init__(self, parts: Mapping[str, Part], held_out: str, cache: ShardCache) -> None:
-        if not parts:
-            raise ValueError("a mixture needs at least one data set")
-        self.parts = dict(parts)
+    def __init__(self, parts: Mapping[str, Part | None], held_out: str, cache: ShardCache) -> None:
+        if not isinstance(parts, Mapping):
+            raise ValueError(f"data.source.parts={parts}: give data sets by name, as data=mixed has them")
+        for name, part in parts.items():
+            if part is not None and not isinstance(part, Part):
+                raise ValueError(
+                    f"data.source.parts.{name}={part}: a part is a {Part.__module__}.Part, or null, which leaves it "
+                    f"out; give data.source.parts.{name}.train=FOLDER for one that data=mixed has"
+                )
+        self.parts = {name: part for name, part in parts.items() if part is not None}
+        if not self.parts:
+            raise ValueError("data.source.parts: a mixture needs at least one data set, and none is left; give one")
         self.held_out_clips = HeldOutShards(held_out, cache)
 
     def training(self) -> list[TrainingSet]:
@@ -131,27 +140,38 @@ class HeldOutShards:
         """Every clip, whole.
 
         Raises:
-            UserError: see `check`; or a shard cannot be had or is damaged.
+            UserError: see `check`; or a shard cannot be had, or a clip is damaged or lacks a side.
         """
-        pairs = []
-        for shard in self.check().shards:
-            try:
-                path = self.cache.local(shard)
-            except ValueError as error:
-                raise UserError(f"held_out={self.address}: {error}") from error
-            for sample in read_samples([path]):
-                if DEGRADED not in sample:
-                    raise UserError(_undegraded(sample["__key__"], self.address))
-                clean, degraded = (PyAVReader(sample[part]) for part in (CLEAN, DEGRADED))
-                pairs.append(
-                    VideoPair(
-                        name="held_out",
-                        degraded=degraded.read(0, len(degraded)),
-                        clean=clean.read(0, len(clean)),
-                        rate=Fraction(json.loads(sample[META])["rate"]),
-                    )
-                )
-        return pairs
+        reader = ShardReader(self.cache)
+        return [self._pair(reader, shard, key) for shard in self.check().shards for key in shard.keys]
+
+    def _pair(self, reader: ShardReader, shard: Shard, key: str) -> VideoPair:
+        try:
+            sample = reader.read(shard, key)
+            if DEGRADED not in sample:
+                raise UserError(_undegraded(key, self.address))
+            for part in (CLEAN, META):
+                if part not in sample:
+                    raise ValueError(f"it has no {part}")
+            clean, degraded = (PyAVReader(sample[part]) for part in (CLEAN, DEGRADED))
+            return VideoPair(
+                name="held_out",
+                degraded=degraded.read(0, len(degraded)),
+                clean=clean.read(0, len(clean)),
+                rate=_rate(sample[META]),
+            )
+        except ValueError as error:
+            raise UserError(
+                f"held_out={self.address}: clip {key} cannot be used: {error}; write the data set again"
+            ) from error
+
+
+def _rate(meta: bytes) -> Fraction:
+    try:
+        rate = Fraction(json.loads(meta)["rate"])
+    except (KeyError, TypeError, ZeroDivisionError) as error:
+        raise ValueError(f"its {META} gives no rate") from error
+    return rate
 
 
 def _undegraded(key: str, folder: str | Path) -> str:

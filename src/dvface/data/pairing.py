@@ -171,7 +171,7 @@ class Stored:
             UserError: a clip has none.
         """
         for entry in entries:
-            if not entry["degraded_stored"]:
+            if not entry.get("degraded_stored"):
                 raise UserError(
                     f"clip {entry['key']} has no stored degraded side; make one with dvface degrade format=shards, "
                     "or say data=online"

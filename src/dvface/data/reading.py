@@ -3,9 +3,10 @@
 import re
 import tarfile
 from collections import OrderedDict
+from typing import BinaryIO
 
 from dvface.data.addresses import shown
-from dvface.data.remote import ShardCache
+from dvface.data.remote import ShardCache, unreadable
 from dvface.data.shards import Shard
 
 NAME = re.compile(r"((?:.*/)?[^./]+)\.([^/]+)")
@@ -51,25 +52,31 @@ class ShardReader:
             UserError: this machine is at fault, as when its disk is full.
         """
         with self.cache.open(shard) as file:
-            directory = self._directories.get(shard.address)
-            if directory is None:
-                directory = self._directories[shard.address] = read_directory(file)
-                if len(self._directories) > REMEMBERED:
-                    self._directories.popitem(last=False)
-            self._directories.move_to_end(shard.address)
-            if key not in directory.clips:
-                reason = f"is damaged ({directory.fault})" if directory.fault else "does not hold it"
-                raise ValueError(f"shard {shown(shard.address)} {reason}")
-            parts = {}
-            for part, (start, size) in directory.clips[key].items():
-                file.seek(start)
-                parts[part] = file.read(size)
-                if len(parts[part]) < size:
-                    raise ValueError(f"shard {shown(shard.address)} is cut short")
+            try:
+                return self._read(file, shard, key)
+            except OSError as error:
+                raise unreadable(shard.address, error) from error
+
+    def _read(self, file: BinaryIO, shard: Shard, key: str) -> dict[str, bytes]:
+        directory = self._directories.get(shard.address)
+        if directory is None:
+            directory = self._directories[shard.address] = read_directory(file)
+            if len(self._directories) > REMEMBERED:
+                self._directories.popitem(last=False)
+        self._directories.move_to_end(shard.address)
+        if key not in directory.clips:
+            reason = f"is damaged ({directory.fault})" if directory.fault else "does not hold it"
+            raise ValueError(f"shard {shown(shard.address)} {reason}")
+        parts = {}
+        for part, (start, size) in directory.clips[key].items():
+            file.seek(start)
+            parts[part] = file.read(size)
+            if len(parts[part]) < size:
+                raise ValueError(f"shard {shown(shard.address)} is cut short")
         return parts
 
 
-def read_directory(file: "tarfile._Fileobj") -> Directory:
+def read_directory(file: BinaryIO) -> Directory:
     """Where everything lies in an open tar file; of a damaged one, what comes before the damage."""
     clips: dict[str, dict[str, Extent]] = {}
     fault = ""

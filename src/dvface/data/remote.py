@@ -4,8 +4,9 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +20,8 @@ from dvface.files import whole_file
 
 WAIT = 0.2
 """Seconds between two looks at whether other downloads have left room."""
+REST = 120.0
+"""Seconds for which a shard is not asked for again after all tries have failed in a way that may pass."""
 LOCKS = "locks"
 ROOM = "room"
 CACHED = re.compile(r"(\.?)([0-9a-f]{64})(?:-.*)?\.tar")
@@ -35,21 +38,30 @@ class ShardCache:
     Loader workers and training processes may share one folder: a shard is downloaded once, under its SHA-256 as
     name, and is there only when whole and right. Shards and downloads together stay within the bound, unless a
     server does not tell a size beforehand; then they do once the download is over. A file that is being read stays
-    readable when its name goes. A shard that is wrong or gone is asked for once by each process, not again.
+    readable when its name goes. A shard that is wrong or gone is asked for once by each process, not again; one whose
+    server is down, again after `REST`, so that not each of its clips waits through all pauses.
 
     Args:
         folder: where downloaded shards are kept; ``~`` is the home folder.
         gigabytes: how much they may take together, in 10⁹ bytes; what was used longest ago goes first.
         pauses: seconds to wait before each further try of a download.
+        clock: tells seconds that only grow.
     """
 
-    def __init__(self, folder: str, gigabytes: float, pauses: Sequence[float] = PAUSES) -> None:
+    def __init__(
+        self,
+        folder: str,
+        gigabytes: float,
+        pauses: Sequence[float] = PAUSES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         if not gigabytes > 0:
             raise ValueError(f"gigabytes must be above 0, got {gigabytes}")
         self.folder = Path(folder).expanduser()
         self.gigabytes = gigabytes
         self.pauses = tuple(pauses)
-        self._lost: dict[str, str] = {}
+        self.clock = clock
+        self._lost: dict[str, tuple[str, float]] = {}
 
     def local(self, shard: Shard) -> Path:
         """The shard's path on this machine; another process may evict it at any time, so `open` is safer.
@@ -70,8 +82,9 @@ class ShardCache:
         """
         if not is_remote(shard.address):
             return _open_local(local_path(shard.address))
-        if shard.sha256 in self._lost:
-            raise ShardUnavailable(self._lost[shard.sha256])
+        message, until = self._lost.get(shard.sha256, ("", -inf))
+        if self.clock() < until:
+            raise ShardUnavailable(message)
         path = self._path(shard)
         try:
             return _open_used(path) or self._fetch(shard, path)
@@ -100,8 +113,7 @@ class ShardCache:
                 return persist(lambda: self._download(shard, path), self.pauses)
             except Fault as fault:
                 message = f"shard {shown(shard.address)} cannot be had: {fault}"
-                if not fault.passing:
-                    self._lost[shard.sha256] = message
+                self._lost[shard.sha256] = message, self.clock() + REST if fault.passing else inf
                 raise ShardUnavailable(message) from fault
 
     def _download(self, shard: Shard, path: Path) -> BinaryIO:
@@ -181,13 +193,27 @@ class ShardCache:
         return FileLock(self.folder / LOCKS / f"{path.name.removeprefix('.')[:3]}.lock")
 
 
+def unreadable(address: str, error: OSError) -> UserError | ShardUnavailable:
+    """What to raise of a shard that the operating system does not give.
+
+    Args:
+        address: of the shard.
+        error: what the system said.
+
+    Returns:
+        A `UserError` where this machine is at its end, which no other clip would mend, else `ShardUnavailable`.
+    """
+    reason = error.strerror or str(error)
+    if fault_of_machine(error):
+        return UserError(f"shard {shown(address)} cannot be read ({reason}); mend the machine, then go on")
+    return ShardUnavailable(f"shard {shown(address)} cannot be had: {reason}")
+
+
 def _open_local(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except OSError as error:
-        if fault_of_machine(error):
-            raise UserError(f"shard {path} cannot be read ({error.strerror}); mend the machine, then go on") from error
-        raise ShardUnavailable(f"shard {path} cannot be had: {error.strerror}") from error
+        raise unreadable(str(path), error) from error
 
 
 def _open_used(path: Path) -> BinaryIO | None:

@@ -72,10 +72,10 @@ def read_set(address: str, pairs: Pairs, name: str = "", weight: float = 1.0, fr
     entries = read_entries(address)
     if not is_remote(address):
         shard_paths(local_path(address))
-    pairs.check(entries)
     shards = tuple(
         Shard(join(address, shard.address), shard.sha256, shard.keys) for shard in shards_of(entries, address)
     )
+    pairs.check(entries)
     return TrainingSet(name, address, shards, entries, pairs, weight, frames)
 
 

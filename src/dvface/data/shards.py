@@ -8,6 +8,7 @@ has a manifest of the same kind that names two files a clip.
 import hashlib
 import io
 import json
+import re
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,11 @@ REJECTED = "rejected.jsonl"
 PREVIEW = "preview.png"
 BESIDE = (MANIFEST, SETTINGS, TESTSET, REJECTED, PREVIEW)
 """Files of a data set that the manifest does not list."""
+
+SIZES = ("frames", "height", "width")
+PLACES = ("shard", "clean", "degraded")
+NEEDED = ("shard", "shard_sha256", *SIZES, "degraded_stored")
+"""What reading from shards takes from every line of a manifest, besides its key."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +199,7 @@ def read_manifest(folder: str | Path) -> list[dict[str, Any]]:
     """The manifest's lines.
 
     Raises:
-        UserError: the folder does not exist or has no manifest, or lists no clip.
+        UserError: the folder does not exist or has no manifest; or see `parse_manifest`.
     """
     path = Path(folder) / MANIFEST
     if not path.is_file() and (splits := [one for one in data_sets(folder) if one != Path(folder)]):
@@ -201,26 +207,58 @@ def read_manifest(folder: str | Path) -> list[dict[str, Any]]:
         raise UserError(f"{folder} is a prepared data set of several splits; give one of them: {names}")
     if not path.is_file():
         raise UserError(f"{folder} is no data set of shards: it has no {MANIFEST}; prepare it first")
-    return parse_manifest(path.read_text(encoding="utf-8"), path)
+    try:
+        return parse_manifest(path.read_text(encoding="utf-8"), path)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is damaged (it is no text: {error.reason}); prepare the data set again") from error
 
 
 def parse_manifest(text: str, place: str | Path) -> list[dict[str, Any]]:
-    """The lines of a manifest.
+    """The lines of a manifest: each has a key; what else is there of what this module writes is of its kind.
 
     Args:
         text: of the file.
         place: where it lies, for messages.
 
     Raises:
-        UserError: it is damaged or lists no clip.
+        UserError: it is damaged, with the number of the line, or lists no clip.
     """
-    try:
-        entries = [json.loads(line) for line in text.splitlines() if line.strip()]
-    except json.JSONDecodeError as error:
-        raise UserError(f"{place} is damaged ({error}); prepare the data set again") from error
+    entries = []
+    for number, line in enumerate(text.split("\n"), start=1):  # splitlines() would split within texts too
+        if line.strip():
+            try:
+                entries.append(_parse_line(line))
+            except ValueError as error:
+                raise UserError(f"{place} is damaged (line {number}: {error}); prepare the data set again") from error
     if not entries:
         raise UserError(f"{place} lists no clip; prepare the data set again")
     return entries
+
+
+def _parse_line(line: str) -> dict[str, Any]:
+    try:
+        entry = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is no JSON, {error.msg} at column {error.colno}") from error
+    if not isinstance(entry, dict):
+        raise ValueError(f"{line.strip()[:40]} is no object with a key")
+    if "key" not in entry:
+        raise ValueError("it has no key")
+    for name, value in entry.items():
+        if name in ("key", *PLACES):
+            right, kind = isinstance(value, str) and value != "", "text that is not empty"
+        elif name in SIZES:
+            right, kind = type(value) is int and value >= 1, "a whole number of 1 or more"  # True is an int too
+        elif name in [f"{place}_sha256" for place in PLACES]:
+            right = isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
+            kind = "64 hexadecimal digits in small letters"
+        elif name == "degraded_stored":
+            right, kind = isinstance(value, bool), "true or false"
+        else:
+            continue
+        if not right:
+            raise ValueError(f"{name} is {json.dumps(value, ensure_ascii=False)[:80]}, it must be {kind}")
+    return entry
 
 
 def shards_of(entries: Sequence[Mapping[str, Any]], place: str | Path) -> list[Shard]:
@@ -231,14 +269,20 @@ def shards_of(entries: Sequence[Mapping[str, Any]], place: str | Path) -> list[S
         place: of the data set, for messages.
 
     Raises:
-        UserError: the data set is one of videos.
+        UserError: the data set is one of videos, or a line lacks what reading from shards needs.
     """
-    if not all("shard" in entry for entry in entries):
+    if not any("shard" in entry for entry in entries):
         raise UserError(
             f"{place} is a data set of videos and shards are asked; make them with dvface degrade format=shards"
         )
     keys: dict[tuple[str, str], list[str]] = {}
     for entry in entries:
+        missing = [name for name in NEEDED if name not in entry]
+        if missing:
+            raise UserError(
+                f"the manifest of {place} does not give {', '.join(missing)} of clip {entry['key']}; "
+                "prepare the data set again"
+            )
         keys.setdefault((entry["shard"], entry["shard_sha256"]), []).append(entry["key"])
     return [Shard(name, digest, tuple(clips)) for (name, digest), clips in keys.items()]
 
@@ -270,16 +314,18 @@ def verify(folder: str | Path) -> list[str]:
     Files that are missing, changed, or not in the manifest at all are faults.
     """
     folder = Path(folder)
-    expected: dict[str, str] = {}
+    expected: dict[str, str | None] = {}
     for entry in read_manifest(folder):
-        for place in ("shard", "clean", "degraded"):
+        for place in PLACES:
             if place in entry:
-                expected[entry[place]] = entry[f"{place}_sha256"]
+                expected[entry[place]] = entry.get(f"{place}_sha256")
     faults = []
     for name, digest in expected.items():
         path = folder / name
         if not path.is_file():
             faults.append(f"{name} is missing")
+        elif digest is None:
+            faults.append(f"{name} has no SHA-256 in the manifest, so it cannot be checked")
         elif sha256(path) != digest:
             faults.append(f"{name} differs from what the manifest says was written")
     found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())

@@ -82,7 +82,7 @@ class DecordReader(EncodedVideo):
 
     decord must not be opened before a process forks, so it opens at the first read, in the worker that uses
     it. It may loop forever on frames that a container promises and lacks (dmlc/decord#373), so every range is
-    checked against a count of the frames that are there.
+    checked against a count of the frames that are there, or that somebody vouches for.
     """
 
     @cached_property
@@ -99,9 +99,11 @@ class DecordReader(EncodedVideo):
         import decord
 
         _check_range(start, frames, len(self))
+        if self._known is not None and len(self._reader) < self._known:
+            raise ValueError(f"the video has {len(self._reader)} frames, the manifest lists {self._known}")
         try:
             return self._reader.get_batch(range(start, start + frames)).asnumpy()
-        except decord.DECORDError as error:
+        except (decord.DECORDError, IndexError) as error:  # IndexError: decord finds fewer frames than were counted
             raise ValueError("the video data is damaged: decord cannot decode it") from error
 
 
