@@ -6,16 +6,60 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
 
 from dvface.training.records import read_curves
 from dvface.training.run_folder import RunFolder
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.training.processes", "dvface.training.run", "dvface.cli.main"])
-PATIENCE = 150.0
+PATIENCE = 400.0
+
+
+def once(factory: pytest.TempPathFactory, name: str, fill: Callable[[Path], None]) -> Path:
+    """A folder that is filled once, however many of pytest's processes ask for it."""
+    root = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    folder = root / name
+    with FileLock(root / f"{name}.lock"):
+        if not (folder / "filled").exists():
+            folder.mkdir()
+            fill(folder)
+            (folder / "filled").touch()
+    return folder
+
+
+def together(work: Callable[..., None], *arguments: Any) -> None:
+    """Call ``work(rank, *arguments)`` in two processes at once, and wait for both."""
+    processes = [CONTEXT.Process(target=work, args=(rank, *arguments)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    end = time.monotonic() + PATIENCE
+    for process in processes:
+        process.join(max(0.1, end - time.monotonic()))
+    hanging = [process for process in processes if process.is_alive()]
+    for process in hanging:
+        process.kill()
+    assert not hanging, "a process waited for the other"
+    assert [process.exitcode for process in processes] == [0, 0]
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that nobody uses."""
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
 
 
 def _command(words: Sequence[str], environment: Mapping[str, str], said: str) -> None:
@@ -46,9 +90,7 @@ class Command:
     def __init__(self, words: Sequence[str], folder: Path, processes: int = 1) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.said = [folder / f"said-{rank}.txt" for rank in range(processes)]
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        (port,) = free_ports(1)
         self.processes = []
         for rank in range(processes):
             together = {

@@ -2,7 +2,6 @@ import json
 import os
 import resource
 import signal
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from tests.conftest import SMALLEST
-from tests.training.processes import CONTEXT
+from tests.training.processes import free_ports, once, together
 
 from dvface.config.build import build
 from dvface.config.compose import load, resolve
@@ -305,21 +304,7 @@ def assert_same_end(folder: Path, whole: Path) -> None:
 @pytest.fixture(scope="module")
 def pair(chosen: TrainSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which two processes, that train together, were interrupted in several ways."""
-    folder = tmp_path_factory.mktemp("pair")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    processes = [CONTEXT.Process(target=_one_of_two, args=(rank, port, chosen, folder)) for rank in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(timeout=240)
-    hanging = [process for process in processes if process.is_alive()]
-    for process in hanging:
-        process.kill()
-    assert not hanging, "a process waited for the other"
-    assert [process.exitcode for process in processes] == [0, 0]
-    return folder
+    return once(tmp_path_factory, "pair", lambda folder: together(_one_of_two, *free_ports(1), chosen, folder))
 
 
 def _one_of_two(rank: int, port: int, chosen: TrainSettings, folder: Path) -> None:
@@ -386,5 +371,5 @@ class TestTwoProcesses:
         trainer.validate(stage, datamodule=data, verbose=False)
         alone = {name: float(value) for name, value in trainer.callback_metrics.items()}
         assert "held_out/loss" in alone
-        for together in told(pair, f"held_out-{clips}"):
-            assert together == pytest.approx(alone, rel=1e-6)
+        for both in told(pair, f"held_out-{clips}"):
+            assert both == pytest.approx(alone, rel=1e-6)

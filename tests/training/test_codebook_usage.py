@@ -1,6 +1,5 @@
 import json
 import os
-import socket
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,8 @@ import torch
 from lightning.pytorch import Trainer
 from PIL import Image
 from tests.conftest import SMALLEST
-from torch import distributed, multiprocessing
+from tests.training.processes import free_ports, together
+from torch import distributed
 from torch.utils.data import DataLoader, Dataset
 
 from dvface.config.build import build
@@ -166,10 +166,7 @@ def one_of_two(rank: int, held_out: list[ClipBatch], folder: Path, port: int) ->
 @pytest.mark.slow
 def test_two_processes_count_together_and_the_first_one_draws(carphone: np.ndarray, tmp_path: Path) -> None:
     held_out = clips(carphone)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    multiprocessing.spawn(one_of_two, args=(held_out, tmp_path, port), nprocs=2)
+    together(one_of_two, held_out, tmp_path, *free_ports(1))
     assert recorded(tmp_path) == pytest.approx(json.loads((tmp_path / "expected.json").read_text()))
 
     # The first process has the first clip and the third.

@@ -1,5 +1,4 @@
 import os
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,8 +9,9 @@ import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from safetensors.torch import load_file
+from tests.training.processes import free_ports, once, together
 from tests.training.test_chain import STEPS, PowerCut, settings, train
-from torch import Tensor, distributed, multiprocessing, nn
+from torch import Tensor, distributed, nn
 from torch.distributed.tensor import DTensor
 
 from dvface.training.callbacks import ProgressCallback
@@ -51,19 +51,9 @@ RUNS = {
 @pytest.fixture(scope="module")
 def runs(paired_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of runs, each trained by two processes; both train all of them, since starting takes longest."""
-    folder = tmp_path_factory.mktemp("runs")
-    multiprocessing.spawn(one_process, args=(free_ports(len(RUNS)), paired_shards, folder), nprocs=2)
-    return folder
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+    return once(
+        tmp_path_factory, "sharded", lambda folder: together(one_process, free_ports(len(RUNS)), paired_shards, folder)
+    )
 
 
 def one_process(rank: int, ports: list[int], shards: Path, folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Two processes that train together equal one that trains on the same global batches."""
 
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from safetensors.torch import load_file
 from tests.conftest import SMALLEST
 from tests.training.curves import timeless_curves
-from tests.training.processes import Command
+from tests.training.processes import Command, once
 
 from dvface.data.shards import Clip, write_shards
 from dvface.training.run import train
@@ -35,7 +36,11 @@ def four_shards(carphone: np.ndarray, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="module")
 def runs(four_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, RunFolder]:
     """The whole chain by one process with batches of four, and by two with batches of two."""
-    root = tmp_path_factory.mktemp("together")
+    root = once(tmp_path_factory, "chains", partial(train_both, four_shards))
+    return {processes: RunFolder(root / str(processes) / "tiny" / "run") for processes in (1, 2)}
+
+
+def train_both(four_shards: Path, root: Path) -> None:
     shared = [
         *SMALLEST,
         "logger=none",
@@ -68,7 +73,6 @@ def runs(four_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[in
         commands[processes] = Command(words, root / f"said-{processes}", processes)
     for command in commands.values():
         assert set(command.wait()) == {0}, command.words()
-    return {processes: RunFolder(root / str(processes) / "tiny" / "run") for processes in commands}
 
 
 @pytest.mark.slow

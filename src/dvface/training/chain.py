@@ -25,6 +25,9 @@ from dvface.training.sharded import full_state
 from dvface.training.stage import Stage
 from dvface.training.trainer import make_data, make_trainer
 
+NO_LOSSES = ("gradient_norm", "skipped_steps", "perplexity", "usage", "entries", "accuracy")
+"""Words in the names of numbers that the picture of the losses leaves out: they have other scales."""
+
 
 class Chain:
     """Trains the stages of one run.
@@ -114,7 +117,12 @@ class Chain:
 
     def _plot(self, name: str) -> None:
         picture = self.folder.path / f"losses-{name}.png"
-        plot_curves(picture, read_curves(self.folder.curves(name)), title=f"{self.settings.exp}: {name}")
+        losses = {
+            label: points
+            for label, points in read_curves(self.folder.curves(name)).items()
+            if not label.startswith(("speed/", "data/")) and not any(word in label for word in NO_LOSSES)
+        }
+        plot_curves(picture, losses, title=f"{self.settings.exp}: {name}")
         self.run.log_artifact(picture)
 
 
