@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.training.curves import timeless_curves
+from tests.training.processes import Command
 from tests.training.runs import Runs
 
 from dvface.data.shards import shard_paths
@@ -49,6 +50,14 @@ def test_they_are_said_counted_and_recorded_once_also_when_the_run_is_cut(
         files = [folder.stage("codebook") / "bad_clips.jsonl" for folder in (whole, cut)]
         assert files[0].read_text() == files[1].read_text()
         assert whole.weights("codebook").read_bytes() == cut.weights("codebook").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_process_with_loader_workers_stops_too(runs: Runs, paired_shards: Path, tmp_path: Path) -> None:
+    chosen = runs.words(*words(runs, paired_shards, 0.1), "data.workers=1")
+    command = Command(["train", *chosen], tmp_path / "said")
+    assert command.wait() == [2]
+    assert "error: 1 clips cannot be used and data.tolerate allows 0" in command.words()
 
 
 def test_training_stops_in_one_sentence_when_they_are_too_many(runs: Runs, paired_shards: Path) -> None:

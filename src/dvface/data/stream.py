@@ -238,7 +238,7 @@ class ClipStream(IterableDataset[Pair]):
             raise UserError(f"clip {key} cannot be used: {error}") from error
         except ValueError as error:
             raise UserError(
-                f"clip {key} cannot be used: {error}; lower the stage's frames or prepare it again"
+                f"clip {key} cannot be used: {error}; prepare it again, or lower the stage's frames if it is short"
             ) from error
         if rng.random() < 0.5:
             clean, degraded = mirrored(clean), mirrored(degraded)

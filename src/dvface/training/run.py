@@ -216,7 +216,10 @@ def _same_run(tree: DictConfig, settings: TrainSettings, say: Say) -> RunFolder 
         if not folder.config.is_file() or folder.config.read_text(encoding="utf-8") != text:
             continue
         state = read_state(folder)
-        if state.finished or state.source != source:
+        if state.finished:
+            continue
+        if state.source != source:
+            say(f"{folder.path}, which these words began, is of other code; go on with it by resume={folder.path}")
             continue
         if is_held(folder):
             say(f"{folder.path}, which these words began, is in the hands of another process; this begins another run")

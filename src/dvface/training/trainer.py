@@ -129,5 +129,6 @@ def quieten() -> None:
         ".*overridden `transfer_batch_to_device`.*",
         ".*pin_memory.*",
         ".*sync_dist=True.*",
+        ".*persistent_workers.*",
     ):
         warnings.filterwarnings("ignore", message=message)
