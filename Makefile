@@ -62,7 +62,7 @@ ui: $(READY)  ## MLflow's page on this machine
 doctor: $(READY)  ## what this machine has and lacks
 	@$(BIN)/dvface doctor
 
-bench: $(READY)  ## how fast recipes and preparation are, each against a rival in one run
+bench: $(READY)  ## how fast recipes, preparation, loading and training are, each against a rival
 	@$(BIN)/dvface benchmark $(args)
 
 test: $(READY)  ## the whole suite

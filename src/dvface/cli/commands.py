@@ -296,13 +296,14 @@ def _whole_number(name: str, text: str) -> int:
 
 
 def benchmark(overrides: Sequence[str]) -> None:
-    """`dvface benchmark`: how fast recipes and `dvface prepare` are, each against a rival in the same run."""
-    from dvface.cli.benchmark import degradation_table, preparation_tables
+    """`dvface benchmark`: how fast recipes, `dvface prepare`, loading and training are, each against a rival."""
+    from dvface.cli.benchmark import degradation_table, loading_tables, preparation_tables
 
+    parts = ("degradation", "prepare", "loading", "training")
     own = _own_only(
         overrides,
         {
-            "parts": "degradation,prepare",
+            "parts": ",".join(parts),
             "recipes": "vfhq,dove",
             "clips": "16",
             "frames": "17",
@@ -310,18 +311,30 @@ def benchmark(overrides: Sequence[str]) -> None:
             "seed": "0",
             "input": "",
             "detector": "best",
+            "rounds": "5",
+            "exp": "tiny",
+            "steps": "40",
+            "batches": "2000",
         },
     )
-    clips, frames, size = (_whole_number(name, own[name]) for name in ("clips", "frames", "size"))
+    clips, frames, size, rounds, steps, batches = (
+        _whole_number(name, own[name]) for name in ("clips", "frames", "size", "rounds", "steps", "batches")
+    )
+    marks = sorted({max(1, round(batches * share)) for share in (0.1, 0.25, 0.5, 0.75, 1)})
     for part in own["parts"].split(","):
         match part:
             case "degradation":
                 print(degradation_table(own["recipes"].split(","), clips, frames, size, int(own["seed"])))
             case "prepare":
                 print(preparation_tables(own["input"], own["detector"]))
+            case "loading":
+                print(loading_tables(frames, size, rounds, marks, int(own["seed"])))
+            case "training":
+                from dvface.cli.benchmark_training import training_tables
+
+                print(training_tables([f"exp={own['exp']}"], steps, marks))
             case _:
-                known = ("degradation", "prepare")
-                raise UserError(f"parts={part}: one of {', '.join(known)}{nearest(part, known)}")
+                raise UserError(f"parts={part}: one of {', '.join(parts)}{nearest(part, parts)}")
 
 
 def verify(folder: Path) -> int:
