@@ -334,8 +334,8 @@ class TestSlurm:
             sys.exit()
         guardian = Path(f"/proc/{os.getppid()}/stat").read_text().rpartition(")")[2].split()
         os.kill(os.getpid(), signal.SIGUSR2)  # SLURM sends it to all processes; this one does not expect it
-        os.kill(int(guardian[1]), signal.SIGUSR2)
         try:
+            os.kill(int(guardian[1]), signal.SIGUSR2)
             time.sleep(600)
         except KeyboardInterrupt:
             (here / "saved").touch()

@@ -25,7 +25,7 @@ from dvface.training.stage import Stage
 from dvface.training.trainer import quieten
 
 STEPS = WARM_UP + 2
-NAP = 0.2
+NAP = 0.5
 """Seconds; far more than all of a smallest step."""
 
 

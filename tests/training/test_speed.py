@@ -98,7 +98,7 @@ def test_clips_frames_seconds_and_waiting_leave_validation_and_checkpoints_out(
     smallest_settings: TrainSettings, tmp_path: Path
 ) -> None:
     curves, _ = measure(smallest_settings, tmp_path, LOADING, steps=6, every=2)
-    places = [place for place, _ in curves["train/loss"]]
+    places = [place for place, _ in curves["speed/step_seconds"]]
     assert places == [1, 3, 5]
     expected = {"clips_per_second": 2 / 4, "frames_per_second": 10 / 4, "step_seconds": 4, "waiting_share": 3 / 4}
     for name, value in expected.items():
