@@ -33,7 +33,8 @@ def test_every_experiment_composes_checks_and_builds(name: str) -> None:
 OF_PREPARE = load("prepare").keys() & groups().keys()
 OF_TESTSET = {"protocol"}
 OF_SWEEP = {"launcher"}
-OF_TRAIN = groups().keys() - OF_PREPARE - OF_TESTSET - OF_SWEEP
+OF_METRICS = {"flow"}
+OF_TRAIN = groups().keys() - OF_PREPARE - OF_TESTSET - OF_SWEEP - OF_METRICS
 
 
 def variants(of: Collection[str]) -> list[tuple[str, str]]:
@@ -53,6 +54,12 @@ def test_every_file_of_the_sweep_command_composes_into_a_valid_configuration(gro
 @pytest.mark.parametrize(("group", "variant"), variants(OF_PREPARE))
 def test_every_file_of_the_prepare_command_composes_into_a_valid_configuration(group: str, variant: str) -> None:
     validated(PrepareSettings, resolve(filled(load("prepare", [f"{group}={variant}"]))))
+
+
+@pytest.mark.parametrize(("group", "variant"), variants(OF_METRICS))
+def test_every_part_of_a_measure_composes_into_a_valid_configuration(group: str, variant: str) -> None:
+    measure = {"flow": "ewarp"}[group]
+    check(resolve(filled(load("train", [f"metrics=[{measure}]", f"{group}@metrics.{measure}.{group}={variant}"]))))
 
 
 @pytest.mark.parametrize(("group", "variant"), variants(OF_TRAIN))

@@ -44,7 +44,7 @@ def test_a_measure_cannot_pass_under_another_name():
 
 
 def test_without_clean_clips_only_measures_that_need_none_have_a_value():
-    suite = MetricSuite({"psnr": PSNR, "ewarp_dis": lambda: WarpingError(DISFlow())})
+    suite = MetricSuite({"psnr": PSNR, "ewarp_dis": lambda: WarpingError(DISFlow(), "ewarp_dis")})
     suite.update(clips())
     assert suite.compute().keys() == {"ewarp_dis"}
     assert "clean" in suite.left_out["psnr"]

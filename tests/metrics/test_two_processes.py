@@ -20,7 +20,7 @@ EVERY_MEASURE = {
     "psnr": PSNR,
     "ssim": SSIM,
     "stlpips_alex": lambda: PerceptualDistance(ShiftTolerantLPIPS("alex"), "stlpips_alex"),
-    "ewarp_dis": lambda: WarpingError(DISFlow()),
+    "ewarp_dis": lambda: WarpingError(DISFlow(), "ewarp_dis"),
     "ids_dlib": lambda: IdentitySimilarity(DlibFaces()),
     "frame_difference": FrameDifferenceError,
 }

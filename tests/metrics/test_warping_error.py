@@ -39,7 +39,7 @@ def panning_clip(frames=4, x=2, y=1):
 
 
 def measure(clip, flow):
-    metric = WarpingError(flow)
+    metric = WarpingError(flow, "ewarp")
     metric.update(clip)
     return metric.compute().item()
 
@@ -88,7 +88,7 @@ def test_one_frame_and_total_occlusion_have_no_answer():
         def flow(self, first, second):
             return super().flow(first, second).abs()
 
-    one_frame, occluded = WarpingError(DISFlow()), WarpingError(NeverReturning(4))
+    one_frame, occluded = WarpingError(DISFlow(), "ewarp_dis"), WarpingError(NeverReturning(4), "ewarp")
     one_frame.update(clip_of([0.5]))
     occluded.update(clip_of([0.3, 0.4]))
     for metric in (one_frame, occluded):
@@ -96,9 +96,7 @@ def test_one_frame_and_total_occlusion_have_no_answer():
         assert metric.skipped == 1
 
 
-def test_the_measure_carries_the_name_of_its_flow():
-    assert (WarpingError(DISFlow()).name, WarpingError(DISFlow()).file_name) == ("ewarp_dis", None)
-    assert (WarpingError(KnownFlow(0)).name, WarpingError(KnownFlow(0)).file_name) == (
-        "ewarp_known",
-        "known.pth",
-    )
+def test_the_measure_says_whose_flow_it_followed():
+    metric = WarpingError(KnownFlow(0), "ewarp")
+    assert (metric.name, metric.file_name) == ("ewarp", "known.pth")
+    assert "known" in metric.definition

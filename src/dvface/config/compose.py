@@ -124,10 +124,12 @@ def _check_variants(overrides: Sequence[str]) -> None:
         raise UserError(f"'{bad}' is no setting; write key=value, for example exp=tiny") from error
     known = groups()
     for override in parsed:
-        variant = override.value()
-        if override.key_or_group in known and isinstance(variant, str):
-            variants = known[override.key_or_group]
-            if variant not in variants:
+        chosen = override.value()
+        if override.key_or_group not in known:
+            continue
+        variants = known[override.key_or_group]
+        for variant in chosen if isinstance(chosen, list) else [chosen]:
+            if isinstance(variant, str) and variant not in variants:
                 raise UserError(
                     f"{override.key_or_group}={variant}: there is no such variant{nearest(variant, variants)} "
                     f"(one of: {', '.join(variants)})"

@@ -1,5 +1,6 @@
 """Restored clips against clean clips."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dvface.config.build import build
+from dvface.config.build import TARGET, build
 from dvface.data.stream import to_tensor
 from dvface.metrics.base import ClipMetric
 from dvface.metrics.suite import MetricSuite
@@ -30,8 +31,28 @@ class Measured:
 
 
 def metric_factories(trees: Mapping[str, Mapping[str, Any]]) -> dict[str, Callable[[], ClipMetric]]:
-    """Each measure's configuration as a factory, so that a missing network leaves out that measure only."""
-    return {name: partial(build, tree) for name, tree in trees.items()}
+    """Each measure's configuration as a factory, so that a missing network leaves out that measure only.
+
+    Networks that are described alike are one object for all measures: it is loaded once, and what it sees in a
+    segment is shared.
+    """
+    known: dict[str, Any] = {}
+    return {name: partial(_build, tree, known) for name, tree in trees.items()}
+
+
+def _build(tree: Mapping[str, Any], known: dict[str, Any]) -> Any:
+    """`build`, with the parts of ``tree`` that were built before taken from ``known``."""
+    parts = {key: value for key, value in tree.items() if isinstance(value, Mapping) and TARGET in value}
+    built: dict[str, Any] = {}
+    for key, part in parts.items():
+        text = json.dumps(part, sort_keys=True)
+        if text not in known:
+            known[text] = _build(part, known)
+        built[key] = known[text]
+    if not built:
+        return build(tree)
+    rest = {key: value for key, value in tree.items() if key not in built}
+    return build({**rest, "_partial_": True})(**built)
 
 
 def measure(

@@ -1,42 +1,43 @@
 """What every measure shares: exact means over clips, on any number of processes."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-FRAMES_AT_ONCE = 8  # bounds the memory that feature networks take
+from dvface.metrics.segment import Segment, blocks_of, segments
 
 
 class ClipMetric(Metric, ABC):
-    """The mean over clips of a number per clip.
+    """A number for a set of clips, each watched segment by segment.
 
-    Sums alone are kept, so the mean is exact however clips fall on processes, and a process without any clip
-    is no special case. A clip on which the measure has no answer (no face in it, say) is left out and counted
-    in ``skipped``. A restored clip that holds NaN or infinity makes the mean NaN: it must not go unnoticed.
+    What a segment says is its evidence, a tensor with one row for each thing measured; a clip's evidence is its
+    segments' in a row, and evidence is all that `add` needs, so a clip that was measured once need not be seen again.
+    Sums alone are kept, so a result is exact however clips fall on processes, and a process without any clip is no
+    special case.
 
     Attributes:
-        name: of the measure, with that of the network it is made with.
+        name: of the measure, as it is chosen and as tables show it.
+        definition: half a sentence: what the number is, its unit and whose definition it follows.
         higher_is_better: which way is up.
         needs_clean: whether the measure compares with the clean clip.
         file_name: of the pretrained network behind the measure, None where there is none.
-        clips: how many clips the mean is over; ``skipped``: how many had no answer. Per process until synced.
     """
 
     name: str
+    definition: str
     higher_is_better: bool
     needs_clean: bool = True
     file_name: str | None = None
     full_state_update = False
 
-    total: Tensor
     clips: Tensor
     skipped: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
         self.add_state("clips", torch.tensor(0), dist_reduce_fx="sum")
         self.add_state("skipped", torch.tensor(0), dist_reduce_fx="sum")
 
@@ -55,39 +56,81 @@ class ClipMetric(Metric, ABC):
         if self.needs_clean and (clean is None or clean.shape != restored.shape):
             found = clean if clean is None else tuple(clean.shape)
             raise ValueError(f"{self.name}: clean must have the shape {tuple(restored.shape)}, got {found}")
-        sound = restored.isfinite().flatten(1).all(dim=1)
-        values = self.per_clip(restored, restored if clean is None else clean)
-        unanswered = values.isnan() & sound
-        self.total += torch.where(sound, values, torch.nan)[~unanswered].sum()
-        self.clips += (~unanswered).sum()
-        self.skipped += unanswered.sum()
+        for clip in in_segments(restored, clean):
+            self.add(torch.cat([self.look(segment) for segment in clip]))
+
+    def add(self, evidence: Tensor) -> None:
+        """Add one clip by its evidence, whether it was looked at just now or by an earlier process."""
+        # torchmetrics keeps these two for `update`, which this may stand in for
+        self._update_count += 1
+        self._computed = None
+        self._add(evidence)
+
+    @abstractmethod
+    def look(self, segment: Segment) -> Tensor:
+        """The evidence of a segment's own frames."""
+
+    @abstractmethod
+    def _add(self, evidence: Tensor) -> None:
+        """Add one clip's evidence to the states; without an answer it counts in ``skipped``, else in ``clips``."""
+
+    @abstractmethod
+    def compute(self) -> Tensor:
+        """The set's number, a scalar; NaN where no clip had an answer."""
+
+
+class MeanMetric(ClipMetric):
+    """The mean over clips of the mean over a clip's frames: frame -> clip -> set, as in this field.
+
+    The evidence is one number a frame, NaN where the measure has no answer (no face, no frame before), which the
+    clip's mean leaves out. A clip without any answer is left out and counted in ``skipped``. A frame of the restored
+    clip that holds NaN or infinity counts as infinitely bad, so the mean is not finite: it must not go unnoticed.
+    """
+
+    total: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
+
+    def look(self, segment: Segment) -> Tensor:
+        """(count,) a number for each of the segment's own frames."""
+        return torch.where(segment.sound, self.per_frame(segment), torch.inf)
+
+    @abstractmethod
+    def per_frame(self, segment: Segment) -> Tensor:
+        """(count,) a number for each of the segment's own frames, NaN where there is no answer."""
+
+    def _add(self, evidence: Tensor) -> None:
+        value = self.of_clip(evidence)
+        self.clips += ~value.isnan()
+        self.skipped += value.isnan()
+        self.total += value.nan_to_num(nan=0.0, posinf=torch.inf)
+
+    @staticmethod
+    def of_clip(evidence: Tensor) -> Tensor:
+        """The mean of the numbers that there are, float64; NaN where there is none."""
+        return evidence.double().nanmean()
 
     def compute(self) -> Tensor:
-        """The mean over clips, a scalar; NaN when no clip had an answer."""
+        """The mean over clips."""
         return self.total / self.clips
 
-    @abstractmethod
-    def per_clip(self, restored: Tensor, clean: Tensor) -> Tensor:
-        """(B, 3, T, H, W) twice -> (B,), NaN for a clip without an answer.
 
-        Where ``needs_clean`` is false, ``clean`` may be anything and is not looked at.
-        """
+class FrameMetric(MeanMetric):
+    """A measure of single frames against clean ones."""
 
-
-class FrameMetric(ClipMetric):
-    """A measure of single frames: the clip's number is the mean over its frames."""
-
-    def per_clip(self, restored: Tensor, clean: Tensor) -> Tensor:
-        """The mean over frames, taken a few frames at a time."""
-        batch, _, frames = restored.shape[:3]
-        pairs = zip(_as_frames(restored), _as_frames(clean), strict=True)
-        values = torch.cat([self.per_frame(one, other) for one, other in pairs])
-        return values.view(batch, frames).mean(dim=1)
+    def per_frame(self, segment: Segment) -> Tensor:
+        """A few frames at a time."""
+        pairs = zip(segment.groups("restored"), segment.groups("clean"), strict=True)
+        return torch.cat([self.compare(restored, clean) for restored, clean in pairs])
 
     @abstractmethod
-    def per_frame(self, restored: Tensor, clean: Tensor) -> Tensor:
+    def compare(self, restored: Tensor, clean: Tensor) -> Tensor:
         """(N, 3, H, W) twice, in [-1, 1] -> (N,)."""
 
 
-def _as_frames(video: Tensor) -> tuple[Tensor, ...]:
-    return video.transpose(1, 2).flatten(0, 1).split(FRAMES_AT_ONCE)
+def in_segments(restored: Tensor, clean: Tensor | None) -> Iterator[Iterator[Segment]]:
+    """Clips in memory, (B, 3, T, H, W) twice or without a clean side, each in segments."""
+    for number, clip in enumerate(restored):
+        yield segments(blocks_of(clip, None if clean is None else clean[number]))

@@ -4,12 +4,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dvface.metrics.base import ClipMetric
-from dvface.perception.faces import DlibFaces
+from dvface.metrics.base import MeanMetric
+from dvface.metrics.segment import Segment
+from dvface.perception.faces import Box, DlibFaces
 from dvface.perception.pixels import to_bytes
 
 
-class IdentitySimilarity(ClipMetric):
+class IdentitySimilarity(MeanMetric):
     """Cosine similarity of dlib's identity of the largest face, restored against clean.
 
     The literature's IDS uses ArcFace; these numbers are not comparable with it, hence the name. The face is
@@ -18,10 +19,11 @@ class IdentitySimilarity(ClipMetric):
 
     Args:
         faces: detector and identity.
-        stride: every how many frames to look, at least 1.
+        stride: every how many frames of a segment to look, at least 1.
     """
 
     name = "ids_dlib"
+    definition = "mean over frames of the cosine between dlib's identities of the restored and the clean face"
     higher_is_better = True
 
     def __init__(self, faces: DlibFaces, stride: int = 4) -> None:
@@ -30,17 +32,16 @@ class IdentitySimilarity(ClipMetric):
         self.stride = stride
         self.file_name = faces.file_name
 
-    def per_clip(self, restored: Tensor, clean: Tensor) -> Tensor:
-        """Similarity per clip, in [-1, 1]."""
-        clips = zip(restored[:, :, :: self.stride], clean[:, :, :: self.stride], strict=True)
-        return restored.new_tensor([self._clip_similarity(one, other) for one, other in clips])
+    def per_frame(self, segment: Segment) -> Tensor:
+        """Similarity of each frame, in [-1, 1]."""
+        values = segment.restored_like((segment.count,), torch.nan)
+        own = slice(None, None, self.stride)
+        pairs = zip(to_bytes(segment.own("restored")[own]), to_bytes(segment.own("clean")[own]), strict=True)
+        for number, (restored, clean) in enumerate(pairs):
+            for box in self.faces.detect(clean)[:1]:
+                values[number * self.stride] = self._similarity(restored, clean, box)
+        return values
 
-    def _clip_similarity(self, restored: Tensor, clean: Tensor) -> float:
-        similarities = []
-        frames = zip(to_bytes(restored.transpose(0, 1)), to_bytes(clean.transpose(0, 1)), strict=True)
-        for restored_frame, clean_frame in frames:
-            for box in self.faces.detect(clean_frame)[:1]:
-                one = self.faces.embed(restored_frame, box)
-                other = self.faces.embed(clean_frame, box)
-                similarities.append(one @ other / (np.linalg.norm(one) * np.linalg.norm(other)))
-        return float(np.mean(similarities)) if similarities else torch.nan
+    def _similarity(self, restored: np.ndarray, clean: np.ndarray, box: Box) -> float:
+        one, other = self.faces.embed(restored, box), self.faces.embed(clean, box)
+        return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other)))

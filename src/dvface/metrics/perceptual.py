@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from dvface.metrics.base import FrameMetric
-from dvface.perception.perceptual import PerceptualNetwork
+from dvface.perception.perceptual import FrameDistance
 
 
 class PerceptualDistance(FrameMetric):
@@ -16,13 +16,14 @@ class PerceptualDistance(FrameMetric):
 
     higher_is_better = False
 
-    def __init__(self, network: PerceptualNetwork, name: str) -> None:
+    def __init__(self, network: FrameDistance, name: str) -> None:
         super().__init__()
         self.network = network
         self.name = name
+        self.definition = f"mean over frames of the distance that {type(network).__name__} sees"
         self.file_name = network.file_name
 
-    def per_frame(self, restored: Tensor, clean: Tensor) -> Tensor:
+    def compare(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Distance per frame."""
         distances: Tensor = self.network(restored, clean)
         return distances

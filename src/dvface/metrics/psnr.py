@@ -14,9 +14,10 @@ class PSNR(FrameMetric):
     """
 
     name = "psnr"
+    definition = "mean over frames of PSNR in dB over RGB; a frame above 100 dB counts as 100"
     higher_is_better = True
 
-    def per_frame(self, restored: Tensor, clean: Tensor) -> Tensor:
+    def compare(self, restored: Tensor, clean: Tensor) -> Tensor:
         """dB per frame, at most 100."""
         error = ((restored - clean) / 2).square().mean(dim=(1, 2, 3))
         return (-10 * error.log10()).clamp(max=HIGHEST)

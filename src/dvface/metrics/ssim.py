@@ -13,9 +13,10 @@ class SSIM(FrameMetric):
     """SSIM (Wang et al. 2004) over RGB on [0, 1]: Gaussian window of 11 pixels, σ 1.5, unpadded."""
 
     name = "ssim"
+    definition = "mean over frames of SSIM (Wang et al. 2004) over RGB, whole Gaussian windows of 11 pixels"
     higher_is_better = True
 
-    def per_frame(self, restored: Tensor, clean: Tensor) -> Tensor:
+    def compare(self, restored: Tensor, clean: Tensor) -> Tensor:
         """SSIM per frame.
 
         Raises:

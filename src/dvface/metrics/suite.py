@@ -1,12 +1,14 @@
 """Several measures at once; one that cannot be had is left out by name, never replaced."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
+import torch
 from torch import Tensor, nn
 
 from dvface.errors import UserError
-from dvface.metrics.base import ClipMetric
+from dvface.metrics.base import ClipMetric, in_segments
+from dvface.metrics.segment import Segment
 from dvface.weights import WeightsMissing
 
 
@@ -48,11 +50,36 @@ class MetricSuite(nn.Module):
         """Measure -> file name of the pretrained network behind it, None where there is none."""
         return {name: metric.file_name for name, metric in self.metrics.items()}
 
+    def see(self, clip: Iterable[Segment], with_clean: bool = True) -> dict[str, Tensor]:
+        """Watch one clip once, for every measure that can: its evidence by measure, which `add` takes.
+
+        Args:
+            clip: its segments, in order.
+            with_clean: whether they have a clean side; without one only the measures that need none look.
+        """
+        looking = {name: metric for name, metric in self.metrics.items() if with_clean or not metric.needs_clean}
+        found: dict[str, list[Tensor]] = {name: [] for name in looking}
+        for segment in clip:
+            for name, metric in looking.items():
+                found[name].append(metric.look(segment))
+        return {name: torch.cat(pieces) for name, pieces in found.items()}
+
+    def add(self, evidence: Mapping[str, Tensor]) -> None:
+        """Add one clip by what `see` said of it."""
+        for name, found in evidence.items():
+            self.metrics[name].add(found)
+
     def update(self, restored: Tensor, clean: Tensor | None = None) -> None:
-        """Add clips, (B, 3, T, H, W) in [-1, 1]; without ``clean``, only to the measures that need none."""
-        for metric in self.metrics.values():
-            if clean is not None or not metric.needs_clean:
-                metric.update(restored, clean)
+        """Add clips, (B, 3, T, H, W) in [-1, 1]; without ``clean``, only to the measures that need none.
+
+        Raises:
+            ValueError: the shapes are wrong or differ.
+        """
+        if restored.ndim != 5 or restored.shape[1] != 3 or (clean is not None and clean.shape != restored.shape):
+            found = clean if clean is None else tuple(clean.shape)
+            raise ValueError(f"clips must be (B, 3, T, H, W) twice, got {tuple(restored.shape)} and {found}")
+        for clip in in_segments(restored, clean):
+            self.add(self.see(clip, with_clean=clean is not None))
 
     def compute(self) -> dict[str, float]:
         """Measure -> mean over all clips of all processes; one without a value goes to ``left_out`` instead.

@@ -1,15 +1,13 @@
 """Warping error: how badly a frame is explained by the motion of the one before."""
 
-import torch
 from torch import Tensor
 
-from dvface.metrics.base import ClipMetric
+from dvface.metrics.base import MeanMetric
+from dvface.metrics.segment import Segment, in_groups
 from dvface.perception.optical_flow import FlowEstimator, visible, warp
 
-PAIRS_AT_ONCE = 4
 
-
-class WarpingError(ClipMetric):
+class WarpingError(MeanMetric):
     """E*_warp × 10³ of the restored clip alone, at full resolution, as in EvalCrafter (Liu et al. 2024).
 
     The squared RGB difference on [0, 1], summed over channels, between a frame and the next one warped back
@@ -19,31 +17,35 @@ class WarpingError(ClipMetric):
     Blur lowers this measure. A clip of one frame, or one without any visible pixel, has no answer.
 
     Args:
-        flow: gives the measure its name, such as "ewarp_dis".
+        flow: whose flow is followed.
+        name: of the measure: "ewarp", or "ewarp_dis" where it always is made with one flow.
     """
 
     higher_is_better = False
     needs_clean = False
 
-    def __init__(self, flow: FlowEstimator) -> None:
+    def __init__(self, flow: FlowEstimator, name: str) -> None:
         super().__init__()
         self.flow = flow
-        self.name = f"ewarp_{flow.name}"
+        self.name = name
+        self.definition = f"10³ × mean over pairs of the squared RGB difference after warping by {flow.name}'s flow"
         self.file_name = flow.file_name
 
-    def per_clip(self, restored: Tensor, clean: Tensor) -> Tensor:
-        """Error per clip; ``clean`` is not looked at."""
-        return torch.stack([self._clip_error(video.transpose(0, 1)) for video in restored])
+    def per_frame(self, segment: Segment) -> Tensor:
+        """Error of each frame warped back onto the one before; NaN without a visible pixel."""
+        pieces = zip(
+            segment.pairs("restored"),
+            in_groups(segment.flow(self.flow, "restored")),
+            in_groups(segment.flow(self.flow, "restored", backward=True)),
+            strict=True,
+        )
+        return segment.of_pairs(
+            [_errors(first, second, forward, backward) for (first, second), forward, backward in pieces]
+        )
 
-    def _clip_error(self, frames: Tensor) -> Tensor:
-        if len(frames) < 2:
-            return frames.new_tensor(torch.nan)
-        pairs = zip(frames[:-1].split(PAIRS_AT_ONCE), frames[1:].split(PAIRS_AT_ONCE), strict=True)
-        return torch.cat([self._pair_errors(first, second) for first, second in pairs]).nanmean()
 
-    def _pair_errors(self, first: Tensor, second: Tensor) -> Tensor:
-        """(N, 3, H, W) twice -> (N,), NaN for a pair without a visible pixel."""
-        forward = self.flow.flow(first, second)
-        mask = visible(forward, self.flow.flow(second, first))
-        error = ((first - warp(second, forward)) / 2).square().sum(dim=1, keepdim=True)
-        return 1e3 * (error * mask).sum(dim=(1, 2, 3)) / mask.sum(dim=(1, 2, 3))
+def _errors(first: Tensor, second: Tensor, forward: Tensor, backward: Tensor) -> Tensor:
+    """(N,), NaN for a pair without a visible pixel."""
+    mask = visible(forward, backward)
+    error = ((first - warp(second, forward)) / 2).square().sum(dim=1, keepdim=True)
+    return 1e3 * (error * mask).sum(dim=(1, 2, 3)) / mask.sum(dim=(1, 2, 3))
