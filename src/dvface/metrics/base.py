@@ -78,6 +78,10 @@ class ClipMetric(Metric, ABC):
     def compute(self) -> Tensor:
         """The set's number, a scalar; NaN where no clip had an answer."""
 
+    def remark(self, evidence: Tensor) -> str:
+        """What must be said of a clip beside its number, from its evidence; empty where there is nothing to say."""
+        return ""
+
 
 class MeanMetric(ClipMetric):
     """The mean over clips of the mean over a clip's frames: frame -> clip -> set, as in this field.
@@ -85,8 +89,12 @@ class MeanMetric(ClipMetric):
     The evidence is one number a frame, NaN where the measure has no answer (no face, no frame before), which the
     clip's mean leaves out. A clip without any answer is left out and counted in ``skipped``. A frame of the restored
     clip that holds NaN or infinity counts as infinitely bad, so the mean is not finite: it must not go unnoticed.
+
+    Attributes:
+        of_pairs: whether a frame is measured with the one before it, so that a clip's first has no number.
     """
 
+    of_pairs: bool = False
     total: Tensor
 
     def __init__(self) -> None:
@@ -106,6 +114,11 @@ class MeanMetric(ClipMetric):
         self.clips += ~value.isnan()
         self.skipped += value.isnan()
         self.total += value.nan_to_num(nan=0.0, posinf=torch.inf)
+
+    def remark(self, evidence: Tensor) -> str:
+        """How many frames have no answer, of a measure that should have one for each."""
+        missing = 0 if self.of_pairs else int(evidence.isnan().sum())
+        return f"{missing} of {len(evidence)} frames have no answer" if missing else ""
 
     @staticmethod
     def of_clip(evidence: Tensor) -> Tensor:

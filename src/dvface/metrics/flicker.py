@@ -12,6 +12,7 @@ class FrameDifferenceError(MeanMetric):
     name = "frame_difference"
     definition = "mean over pairs of frames of |Δrestored − Δclean| on [0, 1], Δ from one frame to the next"
     higher_is_better = False
+    of_pairs = True
 
     def per_frame(self, segment: Segment) -> Tensor:
         """Error of each frame's step from the one before."""

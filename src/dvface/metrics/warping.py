@@ -22,6 +22,7 @@ class WarpingError(MeanMetric):
     """
 
     higher_is_better = False
+    of_pairs = True
     needs_clean = False
 
     def __init__(self, flow: FlowEstimator, name: str) -> None:
