@@ -16,7 +16,7 @@ format ?= videos
 layout ?= folder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train sweep restore evaluate prepare degrade compare ui bench doctor test lint lock
+.PHONY: help setup train sweep restore evaluate prepare degrade compare ui bench doctor weights test lint lock
 
 help:  ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ ui: $(READY)  ## MLflow's page on this machine
 
 doctor: $(READY)  ## what this machine has and lacks
 	@$(BIN)/dvface doctor
+
+weights: $(READY)  ## pretrained networks: make weights args='fetch=missing' downloads what has an address
+	@$(BIN)/dvface weights $(args)
 
 bench: $(READY)  ## how fast recipes, preparation, loading and training are, each against a rival
 	@$(BIN)/dvface benchmark $(args)

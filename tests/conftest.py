@@ -1,6 +1,7 @@
 """What several test folders share: the smallest real system, a small data set of real footage."""
 
 import os
+import tempfile
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp()  # what the developer fetched must not decide what is missing
 
 from dvface.config.build import build
 from dvface.config.compose import load, resolve

@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from dvface.errors import UserError
-from dvface.perception.arcface import ARCFACE_WEIGHTS, IRSE50, ArcFace
+from dvface.perception.arcface import IRSE50, ArcFace
 from dvface.weights import WeightsMissing
+from dvface.weights.catalogue import ARCFACE_IR_SE50
 
 PUBLISHED_BYTES = 175_367_323
 """The size of facexlib's file."""
@@ -96,5 +97,5 @@ def test_the_file_may_lack_the_counters_of_old_batch_norms_and_nothing_else(weig
 
 def test_without_its_file_it_says_where_it_looked(monkeypatch) -> None:
     monkeypatch.delenv("DVFACE_WEIGHTS", raising=False)
-    with pytest.raises(WeightsMissing, match=re.escape(ARCFACE_WEIGHTS.folder_names[0])):
+    with pytest.raises(WeightsMissing, match=re.escape(ARCFACE_IR_SE50.folder_names[0])):
         ArcFace()

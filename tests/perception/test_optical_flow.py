@@ -1,15 +1,11 @@
-import re
-
+import cv2
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import nn
-from torchvision.models.optical_flow import raft_large
 
-from dvface.errors import UserError
-from dvface.perception.optical_flow import RAFT_WEIGHTS, DISFlow, RAFTFlow, visible, warp
-from dvface.weights import PackagedFile, WeightsMissing
+from dvface.perception.optical_flow import DISFlow, FarnebackFlow, visible, warp
+from dvface.weights import PackagedFile
 
 
 def portrait():
@@ -62,83 +58,30 @@ def test_a_pixel_at_a_motion_boundary_is_not_visible(step, hidden_column):
     )
 
 
-def test_dis_recovers_a_known_motion_and_its_axes():
+@pytest.mark.parametrize("estimator", [DISFlow(), FarnebackFlow()], ids=lambda estimator: estimator.name)
+def test_a_known_motion_and_its_axes_are_recovered(estimator):
     first, second = moved_pair(3, -2, 120, 130)
-    flow = DISFlow().flow(first, second)
+    flow = estimator.flow(first, second)
     assert flow.shape == (1, 2, 120, 130)
     x, y = flow[0, :, 15:-15, 15:-15].flatten(1).median(dim=1).values
     assert (x, y) == (pytest.approx(3, abs=0.1), pytest.approx(-2, abs=0.1))
 
 
-@pytest.mark.weights
-def test_raft_recovers_a_known_motion_at_a_size_it_must_pad():
-    try:
-        raft = RAFTFlow("small")
-    except WeightsMissing as missing:
-        pytest.skip(str(missing))
-    first, second = moved_pair(3, -2, 100, 133)
-    flow = raft.flow(first, second)
-    assert flow.shape == (1, 2, 100, 133)
-    error = (flow - torch.tensor([3.0, -2.0]).view(1, 2, 1, 1)).norm(dim=1)
-    assert error[..., 15:-15, 15:-15].mean() < 0.5
-    assert (raft.name, raft.file_name) == ("raft_small", "raft-small.pth")
+@pytest.mark.parametrize("estimator", [DISFlow(), FarnebackFlow()], ids=lambda estimator: estimator.name)
+def test_a_pair_has_the_same_flow_alone_as_among_others(estimator):
+    pairs = [moved_pair(x, y, 96, 112) for x, y in ((3, -2), (0, 0), (-5, 1), (3, -2))]
+    first, second = (torch.cat(frames) for frames in zip(*pairs, strict=True))
+    together = estimator.flow(first, second)
+    assert torch.equal(together, torch.cat([estimator.flow(*pair) for pair in pairs]))
+    assert torch.equal(together[0], together[3])
 
 
-def original_name(key):
-    """torchvision's name of a RAFT tensor -> the name in princeton-vl/RAFT's checkpoints."""
-    key = key.replace("feature_encoder", "fnet").replace("context_encoder", "cnet")
-    key = re.sub(r"(.net)\.convnormrelu\.0", r"\1.conv1", key)
-    key = re.sub(r"(.net)\.convnormrelu\.1", r"\1.norm1", key)
-    key = re.sub(r"(.net)\.conv\.", r"\1.conv2.", key)
-    key = re.sub(r"convnormrelu(\d)\.0", r"conv\1", key)
-    key = re.sub(r"convnormrelu(\d)\.1", r"norm\1", key)
-    key = key.replace("motion_encoder.conv.0", "encoder.conv")
-    key = re.sub(r"motion_encoder\.conv(.)\w+(\d)\.0", r"encoder.conv\1\2", key)
-    key = re.sub(r"recurrent_block\.convgru(\d)\.conv(.)", r"gru.conv\2\1", key)
-    key = key.replace("mask_predictor.convrelu.0", "update_block.mask.0")
-    return "module." + key.replace("mask_predictor.conv", "update_block.mask.2")
-
-
-def test_raft_reads_the_original_layout_as_its_own(tmp_path):
-    torch.manual_seed(0)
-    network = raft_large(weights=None).eval()
-    torch.save(network.state_dict(), tmp_path / "torchvision.pth")
-    original = {original_name(key): value for key, value in network.state_dict().items()}
-    for layer in (2, 3):  # the original stores this norm under a second name too
-        for part in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
-            shortcut = original[f"module.cnet.layer{layer}.0.downsample.1.{part}"]
-            original[f"module.cnet.layer{layer}.0.norm3.{part}"] = shortcut
-    torch.save(original, tmp_path / "original.pth")
-    assert {
-        "module.update_block.encoder.convc1.weight",
-        "module.update_block.gru.convz2.bias",
-        "module.update_block.mask.2.weight",
-        "module.cnet.layer1.0.norm2.running_var",
-    } <= original.keys()
-    first, second = moved_pair(2, 1, 128, 128)
-    with torch.no_grad():
-        expected = network(first, second)[-1]
-    owner = nn.Module()
-    for layout in ("original", "torchvision"):
-        owner.flow = RAFTFlow("large", tmp_path / f"{layout}.pth")
-        owner.train()  # its batch norms must not notice
-        assert torch.equal(owner.flow.flow(first, second), expected)
-    assert not owner.state_dict()
-    assert not list(owner.parameters())
-
-
-def test_raft_without_its_file_says_where_it_looked(monkeypatch):
-    monkeypatch.delenv("DVFACE_WEIGHTS", raising=False)
-    with pytest.raises(WeightsMissing, match=re.escape(RAFT_WEIGHTS["small"].folder_names[0])):
-        RAFTFlow("small")
-
-
-@pytest.mark.parametrize("content", [b"not weights", None])
-def test_raft_refuses_another_file_in_a_sentence(tmp_path, content):
-    path = tmp_path / "wrong.pth"
-    if content:
-        path.write_bytes(content)
-    else:
-        torch.save({"weight": torch.zeros(1)}, path)
-    with pytest.raises(UserError, match=re.escape("wrong.pth")):
-        RAFTFlow("small", path)
+def test_farneback_is_opencvs_with_the_settings_of_tecogan():
+    first, second = moved_pair(3, -2, 96, 112)
+    grey = [
+        cv2.cvtColor(((frame[0].permute(1, 2, 0) + 1) * 127.5).round().byte().numpy(), cv2.COLOR_RGB2GRAY)
+        for frame in (first, second)
+    ]
+    expected = cv2.calcOpticalFlowFarneback(*grey, None, 0.5, 3, 15, 3, 5, 1.2, 0)
+    flow = FarnebackFlow().flow(first, second)
+    assert torch.equal(flow[0].permute(1, 2, 0), torch.from_numpy(expected))

@@ -8,7 +8,6 @@ from dvface.config.compose import difference, groups, load, resolve
 from dvface.config.schema import (
     CompareSettings,
     DegradeSettings,
-    EvaluateSettings,
     PrepareSettings,
     RestoreSettings,
     check,
@@ -81,15 +80,9 @@ def newest_model(runs: Path) -> Path:
 
 def evaluate(overrides: Sequence[str]) -> None:
     """`dvface evaluate`: measures of restored videos against clean ones."""
-    from dvface.evaluation.files import evaluate_files
+    from dvface.cli.evaluate import evaluate as work
 
-    settings = validated(EvaluateSettings, resolve(load("evaluate", overrides)))
-    out = Path(settings.out)
-    table, remarks = evaluate_files(Path(settings.restored), Path(settings.reference), settings.metrics, out)
-    print(table)
-    for remark in remarks:
-        print(f"left out: {remark}")
-    print(f"wrote: {out / 'metrics.json'}")
+    work(overrides)
 
 
 def prepare(overrides: Sequence[str]) -> None:
@@ -296,10 +289,10 @@ def _whole_number(name: str, text: str) -> int:
 
 
 def benchmark(overrides: Sequence[str]) -> None:
-    """`dvface benchmark`: how fast recipes, `dvface prepare`, loading and training are, each against a rival."""
+    """`dvface benchmark`: how fast recipes, preparation, loading, training and measuring are, each against a rival."""
     from dvface.cli.benchmark import degradation_table, loading_tables, preparation_tables
 
-    parts = ("degradation", "prepare", "loading", "training")
+    parts = ("degradation", "prepare", "loading", "training", "evaluation")
     own = _own_only(
         overrides,
         {
@@ -333,6 +326,10 @@ def benchmark(overrides: Sequence[str]) -> None:
                 from dvface.cli.benchmark_training import training_tables
 
                 print(training_tables([f"exp={own['exp']}"], steps, marks))
+            case "evaluation":
+                from dvface.cli.benchmark_evaluation import evaluation_tables
+
+                print(evaluation_tables(frames, size, rounds))
             case _:
                 raise UserError(f"parts={part}: one of {', '.join(parts)}{nearest(part, parts)}")
 
@@ -351,6 +348,21 @@ def verify(folder: Path) -> int:
         print(f"{where}{len(read_manifest(one))} clips, {len(faults)} faults")
         total += len(faults)
     return total
+
+
+def weights(overrides: Sequence[str]) -> int:
+    """`dvface weights`: pretrained files, listed, verified or fetched; returns the number of things that are wrong."""
+    from dvface.cli.weights import fetch_networks, list_networks
+
+    own = _own_only(overrides, {"fetch": "", "verify": "false", "json": "false"})
+    for key in ("verify", "json"):
+        if own[key] not in ("true", "false"):
+            raise UserError(f"{key}={own[key]}: say true or false")
+    if not own["fetch"]:
+        return list_networks(as_json=own["json"] == "true", verify=own["verify"] == "true")
+    if len(overrides) > 1:
+        raise UserError("fetch=NAME takes no other setting; what is fetched is checked anyway")
+    return fetch_networks(own["fetch"])
 
 
 def doctor() -> int:

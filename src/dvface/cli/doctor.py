@@ -116,18 +116,22 @@ def _packaged(file: PackagedFile, kind: str, otherwise: Literal["absent", "wrong
 
 
 def _networks() -> list[Finding]:
+    from dvface.cli.weights import entries, summary
     from dvface.config.compose import load, resolve
     from dvface.evaluation.measure import metric_factories
     from dvface.metrics.suite import MetricSuite
-    from dvface.perception.retinaface import RETINAFACE_WEIGHTS
+    from dvface.weights.catalogue import RETINAFACE_MOBILENET, RETINAFACE_RESNET50
 
     folder = os.environ.get(FOLDER_VARIABLE)
     place = Finding("well", FOLDER_VARIABLE, folder) if folder else Finding("absent", FOLDER_VARIABLE, "not set")
     suite = MetricSuite(metric_factories(resolve(load("train"))["metrics"]))
-    detectors = [_weights(f"detector {weights.name}", weights) for weights in RETINAFACE_WEIGHTS.values()]
+    detectors = [
+        _weights(f"detector {weights.name}", weights) for weights in (RETINAFACE_MOBILENET, RETINAFACE_RESNET50)
+    ]
     found = [Finding("well", f"measure {name}", file or "needs no network") for name, file in suite.networks.items()]
     return [
         place,
+        Finding("well", "networks", f"{summary(entries())} (all of them: dvface weights)"),
         *found,
         *(Finding("absent", f"measure {name}", reason) for name, reason in suite.left_out.items()),
         *detectors,

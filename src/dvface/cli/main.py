@@ -73,7 +73,18 @@ def restore(overrides: Overrides = None) -> None:
 
 @app.command()
 def evaluate(overrides: Overrides = None) -> None:
-    """Measure restored videos: dvface evaluate restored=FILE_OR_FOLDER reference=FILE_OR_FOLDER [out=FOLDER]."""
+    """Measure restored videos: dvface evaluate restored=FILE_OR_FOLDER reference=FILE_OR_FOLDER [out=FOLDER].
+
+    Videos or folders of frames, matched by name; several methods: restored={ours:DIR,theirs:DIR}; or checkpoint=RUN
+    data=paired data.source.held_out=SHARDS for a model of ours. metrics=[psnr,ssim,niqe], a group such as
+    metrics=fidelity|identity|time|paper|all, or both; all names: dvface config list metrics. A measure whose network is
+    not at hand is left out and named; dvface weights shows which are.
+
+    Videos out of step, or of other sizes or frame counts, are refused; mismatch=align compares the frames that belong
+    together, mismatch=truncate the first ones as they lie. report=paper prints the published numbers beside ours.
+    Numbers per frame, clip and set, with 95 % bootstrap intervals, as JSON, CSV, Markdown, LaTeX and report.html. Cut
+    short, the same command goes on.
+    """
     from dvface.cli.commands import evaluate as work
 
     work(overrides or [])
@@ -190,17 +201,31 @@ def verify(
 
 @app.command()
 def benchmark(overrides: Overrides = None) -> None:
-    """Measure speed against a rival in the same run: dvface benchmark [parts=degradation,prepare,loading,training].
+    """Measure speed against a rival in the same run: dvface benchmark [parts=degradation,prepare,loading,…].
 
     degradation: our recipes against the same steps written plainly; recipes=vfhq,dove clips=16 frames=17 size=512.
     prepare: raw footage to clips, step by step, against decoding alone; input=FOLDER detector=best.
     loading: shards to batches, and degraded on the way, against decord alone; frames=17 size=512 rounds=5.
     training: steps of our trainer against a bare PyTorch loop; exp=tiny steps=40.
-    The last two also watch memory while batches=2000 pass.
+    These two also watch memory while batches=2000 pass.
+    evaluation: measures with a reference against pyiqa's (pip install 'dvface[iqa]'); frames=17 size=512 rounds=5.
     """
     from dvface.cli.commands import benchmark as work
 
     work(overrides or [])
+
+
+@app.command()
+def weights(overrides: Overrides = None) -> None:
+    """List pretrained networks: whose they are, what uses them, which are here: dvface weights [json=true].
+
+    fetch=NAME[,NAME] downloads into ~/.cache/dvface/weights, fetch=missing all that have an address; nothing else ever
+    does. verify=true checks the SHA-256 of all files that are here; exit code 1 when one is wrong.
+    """
+    from dvface.cli.commands import weights as work
+
+    if work(overrides or []):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -59,10 +59,28 @@ class RestoreSettings(Strict):
 class EvaluateSettings(Strict):
     """`dvface evaluate`, resolved."""
 
-    restored: PathText
-    reference: PathText
+    restored: PathText | dict[Annotated[str, Field(pattern=r"^[^/\\.\x00][^/\\\x00]*$")], PathText] | None
+    reference: PathText | None
+    checkpoint: PathText | None
     out: PathText
     metrics: dict[str, Component]
+    mismatch: Literal["strict", "truncate", "align"]
+    report: Literal["plain", "paper"]
+    testset: str
+    seed: int = Field(ge=0)
+    runs: PathText
+    degradation: Component
+    data: "DataSettings"
+
+    @model_validator(mode="after")
+    def _one_thing_to_measure(self) -> "EvaluateSettings":
+        if (self.restored is None) == (self.checkpoint is None):
+            raise ValueError("give restored=VIDEOS or checkpoint=RUN, one of them")
+        if self.checkpoint is not None and self.reference is not None:
+            raise ValueError("checkpoint= is compared with the clean side of data=; leave reference= out")
+        if not self.metrics:
+            raise ValueError("no measure is chosen; choose some: metrics=[psnr,ssim]")
+        return self
 
 
 class DegradeSettings(Strict):

@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from dvface.errors import UserError, nearest
 from dvface.perception.frozen import Frozen
-from dvface.weights import Weights, read_tensors
+from dvface.weights import read_tensors
+from dvface.weights.catalogue import timm_backbone
 
 
 class Discriminator(nn.Module, ABC):
@@ -62,8 +63,7 @@ class TimmDiscriminator(Discriminator):
             raise ValueError(f"name={name!r} is no model of timm{nearest(name, timm.list_models())}")
         if not depths:
             raise ValueError("depths is empty; name at least one feature map of the backbone")
-        described = Weights(name=f"timm's {name}", folder_names=(f"timm/{name}.pth",))
-        path = described.find(weights) if frozen or weights is not None else None
+        path = timm_backbone(name).find(weights) if frozen or weights is not None else None
         backbone = _backbone(name, depths, resolution, path)
         if not frozen and any(isinstance(module, nn.BatchNorm2d) for module in backbone.modules()):
             raise ValueError(

@@ -64,7 +64,7 @@ class ClipMetric(Metric, ABC):
         # torchmetrics keeps these two for `update`, which this may stand in for
         self._update_count += 1
         self._computed = None
-        self._add(evidence)
+        self._add(evidence.to(self.clips.device))
 
     @abstractmethod
     def look(self, segment: Segment) -> Tensor:

@@ -1,5 +1,6 @@
 """Perceptual distance of frames."""
 
+import torch
 from torch import Tensor
 
 from dvface.metrics.base import FrameMetric
@@ -7,7 +8,9 @@ from dvface.perception.perceptual import FrameDistance
 
 
 class PerceptualDistance(FrameMetric):
-    """The mean distance that a perceptual network sees.
+    """The mean distance that a perceptual network sees, without unit, 0 for equal frames.
+
+    It is computed in the frames' precision, whatever autocast says.
 
     Args:
         network: whose distance is taken.
@@ -20,10 +23,11 @@ class PerceptualDistance(FrameMetric):
         super().__init__()
         self.network = network
         self.name = name
-        self.definition = f"mean over frames of the distance that {type(network).__name__} sees"
+        self.definition = f"mean over frames of the distance that {type(network).__name__} sees, 0 for equal frames"
         self.file_name = network.file_name
 
     def compare(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Distance per frame."""
-        distances: Tensor = self.network(restored, clean)
+        with torch.autocast(restored.device.type, enabled=False):
+            distances: Tensor = self.network(restored, clean)
         return distances

@@ -1,7 +1,7 @@
 """Several measures at once; one that cannot be had is left out by name, never replaced."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -50,19 +50,19 @@ class MetricSuite(nn.Module):
         """Measure -> file name of the pretrained network behind it, None where there is none."""
         return {name: metric.file_name for name, metric in self.metrics.items()}
 
-    def see(self, clip: Iterable[Segment], with_clean: bool = True) -> dict[str, Tensor]:
-        """Watch one clip once, for every measure that can: its evidence by measure, which `add` takes.
+    def leave_out(self, name: str, reason: str) -> None:
+        """Have the measure ``name`` no more, and say why in `left_out`."""
+        del self.metrics[name]
+        self._missing[name] = self.left_out[name] = reason
+
+    def look(self, segment: Segment, names: Collection[str]) -> dict[str, Tensor]:
+        """The evidence of one segment by measure; a clip's, which `add` takes, is that of its segments in a row.
 
         Args:
-            clip: its segments, in order.
-            with_clean: whether they have a clean side; without one only the measures that need none look.
+            segment: whose clip's segments come in order.
+            names: of the measures that look.
         """
-        looking = {name: metric for name, metric in self.metrics.items() if with_clean or not metric.needs_clean}
-        found: dict[str, list[Tensor]] = {name: [] for name in looking}
-        for segment in clip:
-            for name, metric in looking.items():
-                found[name].append(metric.look(segment))
-        return {name: torch.cat(pieces) for name, pieces in found.items()}
+        return {name: self.metrics[name].look(segment) for name in names}
 
     def add(self, evidence: Mapping[str, Tensor]) -> None:
         """Add one clip by what `see` said of it."""
@@ -78,8 +78,9 @@ class MetricSuite(nn.Module):
         if restored.ndim != 5 or restored.shape[1] != 3 or (clean is not None and clean.shape != restored.shape):
             found = clean if clean is None else tuple(clean.shape)
             raise ValueError(f"clips must be (B, 3, T, H, W) twice, got {tuple(restored.shape)} and {found}")
+        looking = [name for name, metric in self.metrics.items() if clean is not None or not metric.needs_clean]
         for clip in in_segments(restored, clean):
-            self.add(self.see(clip, with_clean=clean is not None))
+            self.add(joined([self.look(segment, looking) for segment in clip]))
 
     def compute(self) -> dict[str, float]:
         """Measure -> mean over all clips of all processes; one without a value goes to ``left_out`` instead.
@@ -105,6 +106,11 @@ class MetricSuite(nn.Module):
         """Forget all clips."""
         for metric in self.metrics.values():
             metric.reset()
+
+
+def joined(evidence: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """A clip's evidence by measure from its segments', at least one."""
+    return {name: torch.cat([each[name] for each in evidence]) for name in evidence[0]}
 
 
 def _reason(metric: ClipMetric, clips: int, skipped: int) -> str:

@@ -12,8 +12,8 @@ class WarpingError(MeanMetric):
 
     The squared RGB difference on [0, 1], summed over channels, between a frame and the next one warped back
     onto it, averaged over the pixels that `visible` keeps, then over pairs. The flow is that of the restored
-    clip's own frames. EvalCrafter's script also halves the frames, and scales their values down twice before
-    RAFT-things sees them, so its numbers, the paper's among them, cannot be compared with these directly.
+    clip's own frames. The script behind published numbers, the paper's among them, does something else
+    (`EvalCrafterWarpingError`), so these cannot be compared with those.
     Blur lowers this measure. A clip of one frame, or one without any visible pixel, has no answer.
 
     Args:
@@ -29,7 +29,9 @@ class WarpingError(MeanMetric):
         super().__init__()
         self.flow = flow
         self.name = name
-        self.definition = f"10³ × mean over pairs of the squared RGB difference after warping by {flow.name}'s flow"
+        self.definition = (
+            f"10³ × mean over pairs of the squared RGB difference at full size after warping by {flow.name}'s flow"
+        )
         self.file_name = flow.file_name
 
     def per_frame(self, segment: Segment) -> Tensor:

@@ -6,9 +6,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dvface.perception.frozen import Frozen
-from dvface.weights import Weights, read_tensors
+from dvface.weights import read_tensors
+from dvface.weights.catalogue import ARCFACE_IR_SE50
 
-ARCFACE_WEIGHTS = Weights(name="ArcFace IR-SE50", folder_names=("arcface/recognition_arcface_ir_se50.pth",))
 SIDE = 112
 """Pixels along each side of the faces that the network knows."""
 
@@ -24,7 +24,7 @@ class ArcFace(Frozen):
     aligns one.
 
     Args:
-        weights: a state dict of that layout; by default looked up (`ARCFACE_WEIGHTS`).
+        weights: a state dict of that layout; by default looked up (`ARCFACE_IR_SE50`).
 
     Attributes:
         file_name: of the pretrained file.
@@ -36,7 +36,7 @@ class ArcFace(Frozen):
 
     def __init__(self, weights: str | Path | None = None) -> None:
         super().__init__()
-        path = ARCFACE_WEIGHTS.find(weights)
+        path = ARCFACE_IR_SE50.find(weights)
         self.file_name = path.name
         self.network = IRSE50()
         self.freeze({f"network.{key}": value for key, value in read_tensors(path).items()}, path)

@@ -7,10 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvface.perception.detection import Face
-from dvface.perception.faces import dlib_weights
 from dvface.perception.shrink import shrink
-
-OUTLINE_WEIGHTS = dlib_weights("dlib 68-point landmarks", "shape_predictor_68_face_landmarks.dat")
+from dvface.weights.catalogue import DLIB_LANDMARKS_68
 
 
 class DlibDetector:
@@ -32,7 +30,7 @@ class DlibDetector:
     def __init__(self, side: int = 640, least_score: float = 0.1) -> None:
         import dlib
 
-        path = OUTLINE_WEIGHTS.find()
+        path = DLIB_LANDMARKS_68.find()
         self.name = "dlib HOG, 68 landmarks"
         self.files = (path.name,)
         self.side = side

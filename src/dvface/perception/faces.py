@@ -6,19 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvface.perception.alignment import inverse, span, to_template
-from dvface.weights import PackagedFile, Weights
-
-_CARRIER = "face-recognition-models"
-
-
-def dlib_weights(name: str, file_name: str) -> Weights:
-    """The declaration of a file that dlib's author published and ``face-recognition-models`` carries."""
-    carried = PackagedFile(_CARRIER, f"face_recognition_models/models/{file_name}")
-    return Weights(name=name, folder_names=(f"dlib/{file_name}",), packaged=carried)
-
-
-LANDMARK_WEIGHTS = dlib_weights("dlib 5-point landmarks", "shape_predictor_5_face_landmarks.dat")
-IDENTITY_WEIGHTS = dlib_weights("dlib face identity", "dlib_face_recognition_resnet_model_v1.dat")
+from dvface.weights.catalogue import DLIB_IDENTITY, DLIB_LANDMARKS_5
 
 
 class Box(NamedTuple):
@@ -62,11 +50,11 @@ class DlibFaces:
     def __init__(self) -> None:
         import dlib
 
-        identity = IDENTITY_WEIGHTS.find()
+        identity = DLIB_IDENTITY.find()
         self.file_name = identity.name
         self._rectangle = dlib.rectangle
         self._detector = dlib.get_frontal_face_detector()
-        self._landmarks = dlib.shape_predictor(str(LANDMARK_WEIGHTS.find()))
+        self._landmarks = dlib.shape_predictor(str(DLIB_LANDMARKS_5.find()))
         self._identity = dlib.face_recognition_model_v1(str(identity))
 
     def detect(self, frame: NDArray[np.uint8]) -> list[Box]:

@@ -1,8 +1,6 @@
-"""Optical flow: estimators, backward warping, and which pixels a flow can be trusted on."""
+"""Optical flow: estimators without a network, backward warping, and which pixels a flow can be trusted on."""
 
-import re
-from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -11,35 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from dvface.perception.frozen import Frozen
 from dvface.perception.pixels import to_bytes
-from dvface.weights import Weights, read_tensors
-
-RAFT_WEIGHTS = {
-    "small": Weights(name="RAFT-small", folder_names=("raft_small/raft-small.pth",)),
-    "large": Weights(name="RAFT-large", folder_names=("raft_large/raft-things.pth",)),
-}
-
-# The original RAFT's names (princeton-vl/RAFT) on the left, torchvision's on the right, applied in order.
-_ORIGINAL_TO_TORCHVISION = (
-    (r"^module\.", ""),
-    (r"^fnet\.", "feature_encoder."),
-    (r"^cnet\.", "context_encoder."),
-    (r"_encoder\.conv1\.", "_encoder.convnormrelu.0."),
-    (r"_encoder\.norm1\.", "_encoder.convnormrelu.1."),
-    (r"_encoder\.conv2\.", "_encoder.conv."),
-    (r"(layer\d\.\d)\.conv(\d)\.", r"\1.convnormrelu\2.0."),
-    (r"(layer\d\.\d)\.norm(\d)\.", r"\1.convnormrelu\2.1."),
-    (r"^update_block\.encoder\.convc(\d)\.", r"update_block.motion_encoder.convcorr\1.0."),
-    (r"^update_block\.encoder\.convf(\d)\.", r"update_block.motion_encoder.convflow\1.0."),
-    (r"^update_block\.encoder\.conv\.", "update_block.motion_encoder.conv.0."),
-    (r"^update_block\.gru\.conv([zrq])(\d)\.", r"update_block.recurrent_block.convgru\2.conv\1."),
-    (r"^update_block\.gru\.conv([zrq])\.", r"update_block.recurrent_block.convgru1.conv\1."),
-    (r"^update_block\.mask\.0\.", "mask_predictor.convrelu.0."),
-    (r"^update_block\.mask\.2\.", "mask_predictor.conv."),
-)
-# The original registers the norm of a strided shortcut twice: as `norm3` and inside `downsample`.
-_REGISTERED_TWICE = re.compile(r"cnet\.layer\d\.0\.norm3\.")
 
 
 class FlowEstimator(Protocol):
@@ -77,60 +47,46 @@ class DISFlow:
         estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         pairs = zip(_grey(first), _grey(second), strict=True)
         flows = [estimator.calc(one, other, None) for one, other in pairs]  # type: ignore[call-overload]
-        return torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2).to(first.device)
+        return _stacked(flows).to(first.device)
 
 
-class RAFTFlow(Frozen):
-    """RAFT (Teed & Deng 2020) in torchvision's implementation, with its own 12 updates.
+class FarnebackFlow:
+    """Polynomial expansion (Farnebäck 2003), OpenCV's, on 8-bit grey; no network.
 
-    Args:
-        size: "small" or "large".
-        weights: a state dict, torchvision's or the original authors'; by default looked up (`RAFT_WEIGHTS`).
-
-    Raises:
-        UserError: ``weights`` does not exist or is not this network's.
-        WeightsMissing: the file cannot be had.
+    Its settings are those of TecoGAN's tOF (Chu et al. 2020): 3 levels that halve, a window of 15 pixels, 3
+    iterations, polynomials fitted to 5 pixels with σ = 1.2.
     """
 
-    def __init__(self, size: Literal["small", "large"], weights: str | Path | None = None) -> None:
-        from torchvision.models import optical_flow  # a second of import that DIS and warping do without
+    name = "farneback"
+    file_name: str | None = None
 
-        super().__init__()
-        path = RAFT_WEIGHTS[size].find(weights)
-        self.name = f"raft_{size}"
-        self.file_name: str | None = path.name
-        build = {"small": optical_flow.raft_small, "large": optical_flow.raft_large}[size]
-        self.network = build(weights=None)
-        state = _torchvision_layout(read_tensors(path))
-        self.freeze({f"network.{key}": value for key, value in state.items()}, path)
-
-    @torch.no_grad()
     def flow(self, first: Tensor, second: Tensor) -> Tensor:
-        """See `FlowEstimator.flow`. Inside, frames are padded to multiples of 8, at least 128 pixels."""
-        height, width = first.shape[-2:]
-        padding = (0, _padded(width) - width, 0, _padded(height) - height)
-        first, second = (functional.pad(frames, padding, mode="replicate") for frames in (first, second))
-        flow: Tensor = self.network(first.contiguous(), second.contiguous())[-1]
-        return flow[..., :height, :width]
+        """See `FlowEstimator.flow`; runs on the CPU."""
+        pairs = zip(_grey(first), _grey(second), strict=True)
+        flows = [
+            cv2.calcOpticalFlowFarneback(  # type: ignore[call-overload]
+                one,
+                other,
+                None,
+                pyr_scale=0.5,
+                levels=3,
+                winsize=15,
+                iterations=3,
+                poly_n=5,
+                poly_sigma=1.2,
+                flags=0,
+            )
+            for one, other in pairs
+        ]
+        return _stacked(flows).to(first.device)
 
 
 def _grey(frames: Tensor) -> list[NDArray[np.uint8]]:
     return [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in to_bytes(frames)]
 
 
-def _padded(length: int) -> int:
-    return max(128, -(-length // 8) * 8)
-
-
-def _torchvision_layout(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    renamed = {}
-    for key, value in state.items():
-        if _REGISTERED_TWICE.search(key):
-            continue
-        for original, torchvision in _ORIGINAL_TO_TORCHVISION:
-            key = re.sub(original, torchvision, key)
-        renamed[key] = value
-    return renamed
+def _stacked(flows: list[NDArray[np.float32]]) -> Tensor:
+    return torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2)
 
 
 def warp(frames: Tensor, flow: Tensor) -> Tensor:

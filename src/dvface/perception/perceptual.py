@@ -12,34 +12,22 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dvface.perception.frozen import Frozen
-from dvface.weights import PackagedFile, Weights, read_tensors
+from dvface.weights import read_tensors
+from dvface.weights.catalogue import (
+    ALEXNET_IMAGENET,
+    LPIPS_HEADS_ALEX,
+    LPIPS_HEADS_VGG,
+    STLPIPS_ALEX,
+    STLPIPS_VGG,
+    VGG16_IMAGENET,
+)
 
 Network = Literal["alex", "vgg"]
 Stages = list[list[nn.Module]]
 
-SHIFT_TOLERANT_WEIGHTS = {
-    "alex": Weights(
-        name="shift-tolerant LPIPS (AlexNet)",
-        folder_names=("stlpips/alex_shift_tolerant.pth",),
-        packaged=PackagedFile("stlpips-pytorch", "stlpips_pytorch/weights/vST0.0/alex_shift_tolerant.pth"),
-    ),
-    "vgg": Weights(
-        name="shift-tolerant LPIPS (VGG-16)",
-        folder_names=("stlpips/vgg_shift_tolerant.pth", "stlpips/vgg_shift_tolerant_fp16.pth"),
-        packaged=PackagedFile("stlpips-pytorch", "stlpips_pytorch/weights/vST0.0/vgg_shift_tolerant.pth"),
-    ),
-}
-BACKBONE_WEIGHTS = {
-    "alex": Weights(name="AlexNet (ImageNet)", folder_names=("lpips/alexnet-owt-7be5be79.pth",)),
-    "vgg": Weights(name="VGG-16 (ImageNet)", folder_names=("lpips/vgg16-397923af.pth",)),
-}
-HEAD_WEIGHTS = {
-    network: Weights(
-        name=f"LPIPS linear heads ({network})",
-        packaged=PackagedFile("torchmetrics", f"torchmetrics/functional/image/lpips_models/{network}.pth"),
-    )
-    for network in ("alex", "vgg")
-}
+SHIFT_TOLERANT_WEIGHTS = {"alex": STLPIPS_ALEX, "vgg": STLPIPS_VGG}
+BACKBONE_WEIGHTS = {"alex": ALEXNET_IMAGENET, "vgg": VGG16_IMAGENET}
+HEAD_WEIGHTS = {"alex": LPIPS_HEADS_ALEX, "vgg": LPIPS_HEADS_VGG}
 
 
 class FrameDistance(Frozen, ABC):

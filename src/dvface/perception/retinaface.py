@@ -20,19 +20,11 @@ from dvface.perception.retinaface_network import (
 )
 from dvface.perception.shrink import shrink
 from dvface.weights import Weights, read_tensors
+from dvface.weights.catalogue import RETINAFACE_MOBILENET, RETINAFACE_RESNET50
 
 RETINAFACE_WEIGHTS: dict[Body, Weights] = {
-    "mobilenet0.25": Weights(
-        name="RetinaFace mobilenet0.25",
-        folder_names=(
-            "retinaface_mobilenet025/detection_mobilenet0.25_Final.pth",
-            "detection_mobilenet0.25_Final.pth",
-        ),
-    ),
-    "resnet50": Weights(
-        name="RetinaFace ResNet-50",
-        folder_names=("retinaface_resnet50/detection_Resnet50_Final.pth", "detection_Resnet50_Final.pth"),
-    ),
+    "mobilenet0.25": RETINAFACE_MOBILENET,
+    "resnet50": RETINAFACE_RESNET50,
 }
 
 

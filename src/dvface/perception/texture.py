@@ -7,13 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dvface.perception.perceptual import BACKBONE_WEIGHTS, VGG16_WIDTHS, FrameDistance, vgg16_stages
-from dvface.weights import PackagedFile, Weights, read_tensors
+from dvface.weights import read_tensors
+from dvface.weights.catalogue import DISTS_CHANNELS
 
-CHANNEL_WEIGHTS = Weights(
-    name="DISTS channel weights",
-    folder_names=("dists/weights.pt",),
-    packaged=PackagedFile("torchmetrics", "torchmetrics/functional/image/dists_models/weights.pt"),
-)
 _WIDTHS = (3, *VGG16_WIDTHS)
 _STABLE = 1e-6
 """Keeps the ratios finite where a channel is silent; the authors' value."""
@@ -30,7 +26,7 @@ class DISTS(FrameDistance):
     Args:
         weights: the trunk's state dict; by default looked up (`BACKBONE_WEIGHTS`).
         channel_weights: the authors' file of α and β, 1475 channels each; by default looked up
-            (`CHANNEL_WEIGHTS`).
+            (`DISTS_CHANNELS`).
 
     Raises:
         UserError: a file does not exist or is not this network's.
@@ -54,7 +50,7 @@ class DISTS(FrameDistance):
         state = {
             key: trunk[torchvision] for key, torchvision in self._torchvision_names().items() if torchvision in trunk
         }
-        self.freeze({**state, **read_tensors(CHANNEL_WEIGHTS.find(channel_weights))}, path)
+        self.freeze({**state, **read_tensors(DISTS_CHANNELS.find(channel_weights))}, path)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """See `FrameDistance`; frames of at least 16 × 16 pixels."""

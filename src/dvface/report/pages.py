@@ -5,10 +5,12 @@ from dvface.report.tables import Table
 
 PAGE = """{% extends "shell" %}
 {% from "table" import show %}
-{% block body %}{{ show(table) }}{% endblock %}
+{% block body %}{{ show(table) }}
+{% for note in table.notes.sentences %}<p>{{ note }}</p>
+{% endfor %}{% endblock %}
 """
 
 
 def table_page(title: str, table: Table) -> str:
-    """HTML of ``table`` under ``title``, best bold and second underlined; it loads nothing from elsewhere."""
+    """HTML of ``table`` under ``title``, with its notes, best bold and second underlined; it loads nothing from elsewhere."""
     return render(PAGE, title=title, table=table)

@@ -27,6 +27,7 @@ th, td { padding: .3rem .8rem; border-bottom: 1px solid var(--line); text-align:
 .number { text-align: right; font-variant-numeric: tabular-nums; }
 .best { font-weight: bold; }
 .second { text-decoration: underline; }
+td small { display: inline-block; font-weight: normal; text-decoration: none; }
 tbody tr:hover { background: var(--shade); }
 .wrapped td:not(.number) { min-width: 8rem; white-space: normal; overflow-wrap: anywhere; vertical-align: top; }
 .wrapped td.number { vertical-align: top; }
@@ -52,7 +53,8 @@ TABLE = """
 {%- for row in table.shown() %}
 <tr>
 {%- for cell in row %}
-<td class="{{ 'number ' if numeric[loop.index0] }}{{ cell.mark.value }}">{{ cell.text }}</td>
+<td class="{{ 'number ' if numeric[loop.index0] }}{{ cell.mark.value }}">{{ cell.number }}
+{%- if cell.interval %} <small>{{ cell.interval }}</small>{% endif %}</td>
 {%- endfor %}
 </tr>
 {%- endfor %}

@@ -14,17 +14,21 @@ from dvface.tracking.store import RunSummary
 PARAMETERS_METRIC = "total_parameters"
 
 # First parts of measure names, in the order of the columns; the network's name may follow (`ids_dlib`).
-HIGHER_IS_BETTER = ("psnr", "ssim", "ids", "clipiqa", "musiq", "maniqa", "liqe", "dover")
+HIGHER_IS_BETTER = ("psnr", "ssim", "ms_ssim", "ids", "clipiqa", "musiq", "maniqa", "liqe", "dover", "cnniqa")
 LOWER_IS_BETTER = (
     "stlpips",
     "lpips",
     "dists",
     "niqe",
     "akd",
+    "lmd",
     "fvd",
+    "fid",
     "vidd",
     "ewarp",
     "tlpips",
+    "tstlpips",
+    "tof",
     "frame_difference",
 )
 

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from dvface.errors import UserError
-from dvface.video.colour import ColourConverter, picture_stream
+from dvface.video.colour import ACCURATE, ColourConverter, picture_stream
 
 FRAME_SUFFIXES = (".png", ".jpg", ".jpeg")
 PICTURES = ("PNG", "JPEG")  # Pillow knows formats that start programs
@@ -51,7 +51,7 @@ def open_video(path: str | Path) -> Iterator[tuple[Any, Any]]:
         yield container, picture_stream(container, str(path))
 
 
-def upright_frames(container: Any, stream: Any, name: str) -> Iterator[np.ndarray]:
+def upright_frames(container: Any, stream: Any, name: str, to_rgb: int = ACCURATE) -> Iterator[np.ndarray]:
     """Every frame as `ColourConverter.to_rgb` gives it; ``name`` is the file to blame.
 
     A video cut exactly between two frames reads as the shorter video that it is.
@@ -60,7 +60,7 @@ def upright_frames(container: Any, stream: Any, name: str) -> Iterator[np.ndarra
         UserError: a frame cannot be decoded, or there is none.
     """
     decoded = 0
-    converter = ColourConverter()
+    converter = ColourConverter(to_rgb)
     try:
         for packet in container.demux(stream):
             # A decoder with several threads swallows the error that a broken packet should raise.
@@ -110,21 +110,21 @@ def _frames_of_folder(folder: Path) -> Iterator[np.ndarray]:
         yield read_picture(path)
 
 
-def _frames_of_video(path: str | Path) -> Iterator[np.ndarray]:
+def _frames_of_video(path: str | Path, to_rgb: int) -> Iterator[np.ndarray]:
     with open_video(path) as (container, stream):
         stream.thread_type = "AUTO"
-        yield from upright_frames(container, stream, str(path))
+        yield from upright_frames(container, stream, str(path), to_rgb)
 
 
-def read_frames(path: str | Path) -> Iterator[np.ndarray]:
+def read_frames(path: str | Path, to_rgb: int = ACCURATE) -> Iterator[np.ndarray]:
     """The frames of a video file or of a folder of png/jpg frames, one at a time: (H, W, 3) uint8 RGB.
 
-    The container's rotation is applied.
+    The container's rotation is applied. ``to_rgb`` is `ColourConverter`'s, for files that store no RGB.
 
     Raises:
         UserError: the file is missing, no video, damaged, cut short or empty, or its frames change size.
     """
-    frames = _frames_of_folder(Path(path)) if Path(path).is_dir() else _frames_of_video(path)
+    frames = _frames_of_folder(Path(path)) if Path(path).is_dir() else _frames_of_video(path, to_rgb)
     shape = None
     for number, frame in enumerate(frames):
         shape = shape or frame.shape

@@ -1,0 +1,66 @@
+"""`dvface evaluate`: videos of any method, or our own model's restorations, measured."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from dvface.config.compose import load, resolve
+from dvface.config.schema import EvaluateSettings, validated
+from dvface.errors import UserError
+
+
+def evaluate(overrides: Sequence[str]) -> None:
+    """Measure, write the files and print the table."""
+    from dvface.evaluation.evaluate import evaluate as work
+    from dvface.evaluation.published import beside_published, published_names
+    from dvface.evaluation.tables import footnotes
+    from dvface.evaluation.writing import main_table, write_results
+
+    settings = validated(EvaluateSettings, resolve(_filled(load("evaluate", overrides))))
+    if settings.report == "paper" and settings.testset not in (known := published_names()):
+        raise UserError(f"testset={settings.testset}: one of {', '.join(known)}")
+    out = Path(settings.out)
+    if settings.checkpoint is None:
+        methods = _methods(settings)
+        reference = None if settings.reference is None else Path(settings.reference)
+    else:
+        methods, reference = _restored_by(settings, out)
+    results = work(methods, reference, settings.metrics, out, settings.mismatch, print)
+    write_results(results, out)
+    print(main_table(results).text(), end="")
+    print(footnotes(results).text())
+    if settings.report == "paper":
+        print(beside_published(results, settings.testset).text())
+    print(f"wrote: {out / 'metrics.json'}")
+    print(f"page: {out / 'report.html'}")
+
+
+def _filled(tree: DictConfig) -> DictConfig:
+    """Only held-out clips are read, so where the training set lies need not be said."""
+    source = tree.data.source
+    if "train" in source and OmegaConf.is_missing(source, "train") and not OmegaConf.is_missing(source, "held_out"):
+        source.train = source.held_out
+    return tree
+
+
+def _methods(settings: EvaluateSettings) -> dict[str, Path]:
+    if isinstance(settings.restored, dict):
+        return {name: Path(path) for name, path in settings.restored.items()}
+    assert settings.restored is not None
+    return {"restored": Path(settings.restored)}
+
+
+def _restored_by(settings: EvaluateSettings, out: Path) -> tuple[dict[str, Path], Path]:
+    """Our model's restorations, with what it was given, and the clean clips."""
+    from dvface.config.build import build
+    from dvface.evaluation.own import INPUT, REFERENCE, RESTORED, restore_held_out
+    from dvface.models.restorer import CONFIG_FILE
+
+    assert settings.checkpoint is not None
+    checkpoint = Path(settings.checkpoint)
+    model = checkpoint if (checkpoint / CONFIG_FILE).is_file() else checkpoint / "model"
+    if not (model / CONFIG_FILE).is_file():
+        raise UserError(f"checkpoint={checkpoint} is no run and no model folder; give one that dvface train wrote")
+    folders = restore_held_out(model, build(settings.data.source).held_out(), out, print)
+    return {side: folders[side] for side in (RESTORED, INPUT)}, folders[REFERENCE]
