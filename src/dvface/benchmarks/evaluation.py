@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
@@ -102,11 +103,11 @@ def time_measures(
     for name, build in metric_factories({name: trees[name] for name in RIVALS if name in trees}).items():
         metric = build()
         assert isinstance(metric, MeanMetric)
-        ours, value = _fastest(lambda metric=metric: _watch(metric, restored, clean), rounds)
-        network, _ = _fastest(lambda metric=metric: _network_alone(metric, restored, clean), rounds)
+        ours, value = _fastest(partial(_watch, metric, restored, clean), rounds)
+        network, _ = _fastest(partial(_network_alone, metric, restored, clean), rounds)
         rival, other = None, None
         if name in rivals:
-            rival, other = _fastest(lambda name=name: _frame_by_frame(rivals[name], restored, clean), rounds)
+            rival, other = _fastest(partial(_frame_by_frame, rivals[name], restored, clean), rounds)
         timed.append(
             Timed(
                 name,

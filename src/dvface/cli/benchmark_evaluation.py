@@ -1,7 +1,9 @@
 """The tables of `dvface benchmark parts=evaluation`: our measures against pyiqa's."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -10,6 +12,9 @@ from dvface.perception.perceptual import BACKBONE_WEIGHTS, HEAD_WEIGHTS
 from dvface.report.tables import Cell, Column, Table
 from dvface.weights import WeightsMissing
 from dvface.weights.catalogue import DISTS_CHANNELS
+
+if TYPE_CHECKING:
+    from dvface.benchmarks.evaluation import Timed
 
 
 def evaluation_tables(frames: int, size: int, rounds: int) -> str:
@@ -85,13 +90,10 @@ def evaluation_tables(frames: int, size: int, rounds: int) -> str:
     return "\n".join(lines)
 
 
-def _sums(timed: "list") -> list[Cell]:  # type: ignore[type-arg]
+def _sums(timed: "Sequence[Timed]") -> list[Cell]:
     ours = sum(1e3 * one.ours for one in timed)
-    rivals = [one.rival for one in timed]
-    if any(rival is None for rival in rivals):
-        return [ours, None, None]
-    theirs = sum(1e3 * rival for rival in rivals)
-    return [ours, theirs, theirs / ours]
+    theirs = sum(1e3 * one.rival for one in timed if one.rival is not None)
+    return [ours, theirs, theirs / ours] if theirs else [ours, None, None]
 
 
 def _trunks(folder: Path) -> tuple[dict[str, Path], str]:

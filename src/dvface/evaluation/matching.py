@@ -1,5 +1,6 @@
 """Which restored video belongs to which reference."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ class Matched:
         alone: sentences on videos that one side lacks.
     """
 
-    pairs: list[tuple[str, Path, Path | None]]
+    pairs: Sequence[tuple[str, Path, Path | None]]
     alone: list[str]
 
 

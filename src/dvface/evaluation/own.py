@@ -76,7 +76,7 @@ def _names(pairs: Sequence[VideoPair]) -> list[str]:
 def _digest(pair: VideoPair) -> str:
     digest = hashlib.sha256(f"{pair.degraded.shape} {pair.measured_from} {pair.rate}".encode())
     for frames in (pair.degraded, pair.clean):
-        digest.update(np.ascontiguousarray(frames))
+        digest.update(np.ascontiguousarray(frames).data)
     return digest.hexdigest()
 
 

@@ -67,7 +67,8 @@ def find_runs(restored: NDArray[np.float32], reference: NDArray[np.float32]) -> 
     """Which frames show the same moment.
 
     Time and memory grow with frames times `BAND`. A drop between frames that look alike, or close to an end, cannot be
-    seen and is not reported; the place of one that is seen is right to within `REACH` frames. A few repeated frames after which the video is in step again (a stall) are no new run.
+    seen and is not reported; the place of one that is seen is right to within `REACH` frames. A few repeated frames
+    after which the video is in step again (a stall) are no new run.
 
     Args:
         restored: (T, S, S) small grey pictures, levels 0 to 255.

@@ -78,6 +78,19 @@ class PyIQA(MeanMetric):
             ) from error
 
 
+class DOVER(PyIQA):
+    """The name of DOVER (Wu et al. 2023), a network of whole videos; it cannot be had, and a table says so by this name.
+
+    Raises:
+        WeightsMissing: always. pyiqa does not have it, and its weights were never at hand to prove code of ours.
+    """
+
+    def __init__(self) -> None:
+        raise WeightsMissing(
+            "DOVER is not in pyiqa and not written here: run its authors' own code (github.com/VQAssessment/DOVER)"
+        )
+
+
 class _Scorer(Frozen):
     """A model of pyiqa that moves with the measure, and is in no owner's parameters or checkpoint."""
 

@@ -99,7 +99,7 @@ class MetricSuite(nn.Module):
             if math.isfinite(mean):
                 means[name] = mean
             else:
-                self.left_out[name] = _reason(metric, clips, skipped)
+                self.left_out[name] = _reason(metric, mean, clips, skipped)
         return means
 
     def reset(self) -> None:
@@ -113,9 +113,11 @@ def joined(evidence: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     return {name: torch.cat([each[name] for each in evidence]) for name in evidence[0]}
 
 
-def _reason(metric: ClipMetric, clips: int, skipped: int) -> str:
-    if clips:
+def _reason(metric: ClipMetric, mean: float, clips: int, skipped: int) -> str:
+    if clips and not math.isnan(mean):
         return "a restored clip holds values that are not finite numbers"
+    if clips:
+        return "the clips gave fewer than two samples"
     if skipped:
         return f"none of the {skipped} clips gave it an answer"
     return "it was given no clip to compare with a clean one" if metric.needs_clean else "it was given no clip"

@@ -20,7 +20,6 @@ LATEX_ESCAPES = str.maketrans(
         "↓": r"$\downarrow$",
         "Δ": r"$\Delta$",
         "\n": " ",
-        "[": "{[}",  # behind the \\\\ that ends a row it would be an argument
         **{special: f"\\{special}" for special in "&%$#_{}"},
     }
 )
@@ -212,7 +211,9 @@ class Table:
         alignment = "".join("r" if self.numeric(index) else "l" for index in range(len(self.columns)))
         headings = [column.heading.translate(LATEX_ESCAPES) for column in self.columns]
         rows = [[_written(cell, forms, r" {{\scriptsize {}}}", LATEX_ESCAPES) for cell in row] for row in self.shown()]
-        head, *body = [" & ".join(cells) + r" \\" for cells in [headings, *rows]]
+        # behind the \\ that ends a row a bracket would be an argument
+        lines = [" & ".join(cells) + r" \\" for cells in [headings, *rows]]
+        head, *body = [f"{{}}{line}" if line.startswith("[") else line for line in lines]
         begin = ["% needs \\usepackage{booktabs}", rf"\begin{{tabular}}{{{alignment}}}", r"\toprule"]
         lines = [*begin, head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]
         return "".join(f"{line}\n" for line in lines) + self.notes.latex()
