@@ -3,11 +3,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from tests.evaluation.videos import moving
 
 from dvface.evaluation.reading import pieces
 from dvface.evaluation.synchrony import Run
 from dvface.video.write import write_video
-from tests.evaluation.videos import moving
 
 
 def test_what_is_measured_are_the_pixels_that_other_peoples_scripts_see(tmp_path: Path) -> None:

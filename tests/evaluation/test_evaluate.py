@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.evaluation.videos import brighter, moving, write, write_pictures
 
 from dvface.errors import UserError
 from dvface.evaluation import evaluate as module
 from dvface.evaluation.evaluate import evaluate
 from dvface.evaluation.results import SetResult
 from dvface.evaluation.writing import write_results
-from tests.evaluation.videos import brighter, moving, write, write_pictures
 
 PSNR = {"psnr": {"_target_": "dvface.metrics.psnr.PSNR"}}
 FLICKER = {"frame_difference": {"_target_": "dvface.metrics.flicker.FrameDifferenceError"}}

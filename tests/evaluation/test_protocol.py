@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.evaluation.test_synchrony import changed_looks, moving_texture
 
 from dvface.evaluation.examine import Bars, Examined, examine
 from dvface.evaluation.protocol import judge
 from dvface.evaluation.synchrony import Run
 from dvface.video.write import write_video
-from tests.evaluation.test_synchrony import changed_looks, moving_texture
 
 
 def side(signatures: np.ndarray) -> Examined:

@@ -4,11 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.evaluation.videos import moving, write, write_pictures
 
 from dvface.errors import UserError
 from dvface.evaluation.reading import AHEAD, decoded_ahead, pieces
 from dvface.evaluation.synchrony import Run
-from tests.evaluation.videos import moving, write, write_pictures
 
 
 def test_pieces_hold_every_frame_once_and_know_the_one_before(tmp_path: Path) -> None:

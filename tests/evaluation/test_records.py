@@ -1,10 +1,10 @@
 from pathlib import Path
 
 import torch
+from tests.evaluation.videos import moving, write, write_pictures
 
 from dvface.evaluation.records import Record, Records, maker, state_of
 from dvface.evaluation.results import WorstFrame
-from tests.evaluation.videos import moving, write, write_pictures
 
 RECORD = Record(
     {"psnr": torch.tensor([30.0, torch.nan, torch.inf]), "fvd": torch.arange(12.0).view(2, 2, 3)},

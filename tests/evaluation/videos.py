@@ -28,8 +28,8 @@ def write_pictures(folder: Path, frames: Sequence[np.ndarray]) -> Path:
 def moving(frames: int, seed: int = 0, side: int = 48) -> np.ndarray:
     """A smooth texture that moves and changes, so that every frame can be told from every other."""
     rng = np.random.default_rng(seed)
-    waves = rng.uniform(0.05, 0.3, (6, 2))
-    speeds, phases = rng.uniform(0.1, 0.5, 6), rng.uniform(0, 6, (6, 3))
+    waves = rng.uniform(-0.3, 0.3, (6, 2))
+    speeds, phases = rng.uniform(0.3, 1.7, 6), rng.uniform(0, 6, (6, 3))
     rows, columns, time = np.ogrid[:side, :side, :frames]
     picture = np.zeros((frames, side, side, 3))
     for (down, across), speed, phase in zip(waves, speeds, phases, strict=True):

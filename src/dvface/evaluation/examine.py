@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dvface.data_prep.prepare.picture_area import picture_area
 from dvface.errors import UserError
 from dvface.video.colour import ColourConverter
-from dvface.video.read import open_video, read_frames
+from dvface.video.read import decoded_frames, open_video, read_frames
 
 SIDE = 16
 """Cells along each side of a signature; an hour at 30 frames a second takes 110 MB."""
@@ -112,7 +112,7 @@ def examine(path: Path, advance: Callable[[int], None]) -> Examined:
     with open_video(path) as (container, stream):
         stream.thread_type = "AUTO"
         rate = stream.average_rate or stream.guessed_rate
-        frames = (_luma(frame) for frame in _decoded(container, stream, path))
+        frames = (_luma(frame) for frame in decoded_frames(container, stream, str(path)))
         return _examined(path, frames, None if rate is None else Fraction(rate), advance)
 
 
@@ -147,24 +147,6 @@ def _bars(envelope: NDArray[np.uint8]) -> Bars:
     """Of the picture that holds every pixel's brightest moment."""
     left, top, right, bottom = picture_area(np.repeat(envelope[..., None], 3, axis=2))
     return Bars(top, envelope.shape[0] - bottom, left, envelope.shape[1] - right)
-
-
-def _decoded(container: Any, stream: Any, path: Path) -> Iterator[av.VideoFrame]:
-    """As `read.upright_frames`, before colours are converted."""
-    decoded = 0
-    try:
-        for packet in container.demux(stream):
-            if packet.is_corrupt:
-                raise UserError(f"{path} is damaged or cut short near frame {decoded}; give a whole video")
-            for frame in packet.decode():
-                yield frame
-                decoded += 1
-    except av.FFmpegError as error:
-        raise UserError(
-            f"{path} cannot be decoded after frame {decoded} ({error.strerror}); give a whole video"
-        ) from error
-    if not decoded:
-        raise UserError(f"{path} has no frames; give a video with at least one")
 
 
 def _luma(frame: av.VideoFrame) -> _Luma:

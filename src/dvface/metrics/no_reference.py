@@ -79,7 +79,7 @@ class PyIQA(MeanMetric):
 
 
 class DOVER(PyIQA):
-    """The name of DOVER (Wu et al. 2023), a network of whole videos; it cannot be had, and a table says so by this name.
+    """DOVER (Wu et al. 2023), a network of whole videos; it cannot be had, and a table says so by its name.
 
     Raises:
         WeightsMissing: always. pyiqa does not have it, and its weights were never at hand to prove code of ours.

@@ -54,7 +54,7 @@ def _windowed(maps: Tensor) -> Tensor:
     """(N, C, H, W) -> (N, C, H - 10, W - 10), the Gaussian mean of each whole window."""
     channels = maps.shape[1]
     if maps.device.type == "cpu":
-        # the CPU's kernel for one filter a channel is twenty times as fast in this layout; others' may round to TF32
+        # the CPU's kernel for one filter a channel is several times as fast in this layout; on a GPU it may round to TF32
         maps = maps.contiguous(memory_format=torch.channels_last)
     line = torch.exp(-((torch.arange(WINDOW, dtype=torch.float64) - WINDOW // 2) ** 2) / (2 * DEVIATION**2))
     line = (line / line.sum()).to(maps).repeat(channels, 1, 1, 1)

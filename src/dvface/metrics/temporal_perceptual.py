@@ -9,12 +9,13 @@ from dvface.perception.perceptual import FrameDistance
 
 
 class TemporalPerceptualError(MeanMetric):
-    """tLP of TecoGAN (Chu et al. 2020, eq. 4) with any distance d: mean |d(b[t-1], b[t]) − d(g[t-1], g[t])|.
+    """tLP of TecoGAN (Chu et al. 2020) with any distance d: mean |d(b[t-1], b[t]) − d(g[t-1], g[t])|.
 
-    b is the restored clip, g the clean one. TecoGAN's tables show it times 100, this is the plain mean. It knows
-    how much changes, not what: a clip that moves as much as the clean one elsewhere has no error, so it must be
-    read beside a distance to the clean frames. A clip of one frame has no answer. It is computed in the frames'
-    precision, whatever autocast says.
+    b is the restored clip, g the clean one. TecoGAN's tables show it times 100, this is the plain mean, and its
+    script also leaves out a clip's two first and two last frames and a frame's border. It knows how much changes, not
+    what: a clip that moves as much as the clean one elsewhere has no error, so it must be read beside a distance to
+    the clean frames. A clip of one frame has no answer. It is computed in the frames' precision, whatever autocast
+    says.
 
     Args:
         network: whose distance is taken; TecoGAN's is LPIPS 0.1 by AlexNet.

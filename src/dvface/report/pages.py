@@ -12,5 +12,5 @@ PAGE = """{% extends "shell" %}
 
 
 def table_page(title: str, table: Table) -> str:
-    """HTML of ``table`` under ``title``, with its notes, best bold and second underlined; it loads nothing from elsewhere."""
+    """HTML of ``table`` and its notes, best bold and second underlined; it loads nothing from elsewhere."""
     return render(PAGE, title=title, table=table)

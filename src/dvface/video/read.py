@@ -51,8 +51,8 @@ def open_video(path: str | Path) -> Iterator[tuple[Any, Any]]:
         yield container, picture_stream(container, str(path))
 
 
-def upright_frames(container: Any, stream: Any, name: str, to_rgb: int = ACCURATE) -> Iterator[np.ndarray]:
-    """Every frame as `ColourConverter.to_rgb` gives it; ``name`` is the file to blame.
+def decoded_frames(container: Any, stream: Any, name: str) -> Iterator[av.VideoFrame]:
+    """Every frame as the decoder gives it; ``name`` is the file to blame.
 
     A video cut exactly between two frames reads as the shorter video that it is.
 
@@ -60,14 +60,13 @@ def upright_frames(container: Any, stream: Any, name: str, to_rgb: int = ACCURAT
         UserError: a frame cannot be decoded, or there is none.
     """
     decoded = 0
-    converter = ColourConverter(to_rgb)
     try:
         for packet in container.demux(stream):
             # A decoder with several threads swallows the error that a broken packet should raise.
             if packet.is_corrupt:
                 raise UserError(f"{name} is damaged or cut short near frame {decoded}; give a whole video")
             for frame in packet.decode():
-                yield converter.to_rgb(frame)
+                yield frame
                 decoded += 1
     except av.FFmpegError as error:
         raise UserError(
@@ -75,6 +74,12 @@ def upright_frames(container: Any, stream: Any, name: str, to_rgb: int = ACCURAT
         ) from error
     if not decoded:
         raise UserError(f"{name} has no frames; give a video with at least one")
+
+
+def upright_frames(container: Any, stream: Any, name: str, to_rgb: int = ACCURATE) -> Iterator[np.ndarray]:
+    """`decoded_frames` as `ColourConverter.to_rgb` gives them."""
+    converter = ColourConverter(to_rgb)
+    return map(converter.to_rgb, decoded_frames(container, stream, name))
 
 
 def frame_files(folder: str | Path) -> list[Path]:
