@@ -37,7 +37,18 @@ def test_help_answers_without_heavy_imports() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for command in ("train", "restore", "evaluate", "compare", "ui", "config", "summary", "verify", "doctor"):
+    for command in (
+        "train",
+        "restore",
+        "evaluate",
+        "compare",
+        "ui",
+        "config",
+        "summary",
+        "verify",
+        "doctor",
+        "weights",
+    ):
         assert command in done.stdout
 
 
@@ -61,6 +72,12 @@ def test_help_answers_without_heavy_imports() -> None:
         (["restore", "input=nowhere.mp4", "output=a.mp4", "runs={tmp}"], "no trained model below"),
         (["restore", "input=a.mp4", "output=b.mp4", "window=abc"], "window='abc': input should be a valid integer"),
         (["evaluate", "restored=nowhere", "reference=nowhere"], "restored=nowhere does not exist"),
+        (["evaluate", "reference=nowhere"], "give restored=VIDEOS or checkpoint=RUN"),
+        (["evaluate", "restored=a", "metrics=[psnr,sim]"], "did you mean 'ssim'"),
+        (["evaluate", "restored=a", "mismatch=crop"], "mismatch='crop': input should be 'strict', 'truncate' or"),
+        (["evaluate", "restored={../a:b}", "reference=c"], "restored"),
+        (["evaluate", "restored=a", "report=paper", "testset=vfhq"], "did you mean 'vfhq_test'"),
+        (["evaluate", "checkpoint=nowhere"], "checkpoint=nowhere is no run and no model folder"),
         (["compare", "runs={tmp}"], "no tracking store yet"),
         (["verify", "{tmp}"], "no data set of shards"),
         (["config", "list", "nothing"], "there is no group 'nothing'"),
@@ -190,6 +207,19 @@ def test_train_restore_evaluate_compare_from_end_to_end(
     assert report["clips"][0]["frames"] == 6
     assert report["mean"]["psnr"] > 30
     assert report["networks"]["psnr"] is None
+
+    shared = [f"checkpoint={run}", "metrics=[psnr,ssim]", "out=own", f"runs={run.parents[1]}"]
+    code, out, err = dvface(["evaluate", *shared], monkeypatch, capsys)
+    assert code == 0, err
+    report = json.loads(Path("own/metrics.json").read_text())
+    own = {side: report["methods"][side]["mean"]["psnr"] for side in ("restored", "input")}
+    assert report["mean"]["psnr"] == own["restored"]
+    of_held_out = [clip["psnr"] for clip in report["methods"]["input"]["clips"] if "held_out" in clip["name"]]
+    assert np.mean(of_held_out) == pytest.approx(measured["input"]["psnr"], abs=1e-3)
+    before = (Path("own") / "metrics.json").read_text()
+    code, out, err = dvface(["evaluate", *shared], monkeypatch, capsys)
+    assert "are kept" in out
+    assert (Path("own") / "metrics.json").read_text() == before
 
     code, out, err = dvface(["compare"], monkeypatch, capsys)
     assert code == 0, err

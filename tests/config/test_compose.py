@@ -33,7 +33,7 @@ def test_every_experiment_composes_checks_and_builds(name: str) -> None:
 OF_PREPARE = load("prepare").keys() & groups().keys()
 OF_TESTSET = {"protocol"}
 OF_SWEEP = {"launcher"}
-OF_METRICS = {"flow"}
+OF_METRICS = {"flow", "embedding"}
 OF_TRAIN = groups().keys() - OF_PREPARE - OF_TESTSET - OF_SWEEP - OF_METRICS
 
 
@@ -58,7 +58,7 @@ def test_every_file_of_the_prepare_command_composes_into_a_valid_configuration(g
 
 @pytest.mark.parametrize(("group", "variant"), variants(OF_METRICS))
 def test_every_part_of_a_measure_composes_into_a_valid_configuration(group: str, variant: str) -> None:
-    measure = {"flow": "ewarp"}[group]
+    measure = {"flow": "ewarp", "embedding": "vidd"}[group]
     check(resolve(filled(load("train", [f"metrics=[{measure}]", f"{group}@metrics.{measure}.{group}={variant}"]))))
 
 

@@ -1,11 +1,14 @@
 from itertools import pairwise
 from math import log10
+from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from skimage.metrics import structural_similarity
 from tests.metrics.pictures import as_clip, clean_and_worse
 from torchmetrics.functional.image import structural_similarity_index_measure
@@ -15,7 +18,7 @@ from dvface.metrics.flicker import FrameDifferenceError
 from dvface.metrics.perceptual import PerceptualDistance
 from dvface.metrics.psnr import PSNR, LumaPSNR
 from dvface.metrics.segment import blocks_of, segments
-from dvface.metrics.ssim import SSIM, MultiScaleSSIM
+from dvface.metrics.ssim import SSIM, LumaSSIM, MultiScaleSSIM
 from dvface.metrics.temporal_perceptual import TemporalPerceptualError
 from dvface.perception.perceptual import ShiftTolerantLPIPS
 
@@ -260,3 +263,24 @@ def test_a_caller_in_mixed_precision_gets_the_same_number(metric, long_clip):
     expected = measure(exact, (restored, clean))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert measure(mixed, (restored, clean)) == expected
+
+
+def test_ssim_of_luma_is_the_number_of_pyiqa():
+    clean = np.asarray(Image.open(Path(skimage.__file__).parent / "data/astronaut.png")).astype(int)
+    restored = np.roll(clean * 7 // 8 + 9, 1, axis=1)
+    metric = LumaSSIM()
+    metric.update(*(as_clip(frames[None].astype(np.uint8)) for frames in (restored, clean)))
+    # pyiqa 0.1.16: create_metric("ssim")(restored, clean), frames in [0, 1]
+    assert metric.compute().item() == pytest.approx(0.7441494419436232, rel=1e-5)
+
+
+def test_ssim_of_luma_sees_no_change_of_colour_alone():
+    grey = torch.full((1, 3, 1, 16, 16), 100 / 127.5 - 1)
+    coloured = grey.clone()
+    coloured[:, 0] += 0.114 * 50 / 127.5  # red up and blue down by as much luma
+    coloured[:, 2] -= 0.299 * 50 / 127.5
+    metric, of_colour = LumaSSIM(), SSIM()
+    metric.update(coloured, grey)
+    of_colour.update(coloured, grey)
+    assert metric.compute() == pytest.approx(1, abs=2e-4)  # luma is rounded to whole levels
+    assert of_colour.compute() < 0.999

@@ -5,13 +5,18 @@ from PIL import Image
 from torch import distributed, multiprocessing
 
 from dvface.metrics.flicker import FrameDifferenceError
+from dvface.metrics.geometry import LandmarkDistance
 from dvface.metrics.identity import IdentitySimilarity
 from dvface.metrics.perceptual import PerceptualDistance
-from dvface.metrics.psnr import PSNR
+from dvface.metrics.psnr import PSNR, LumaPSNR
 from dvface.metrics.ssim import SSIM
+from dvface.metrics.stability import IdentityInstability
 from dvface.metrics.suite import MetricSuite
+from dvface.metrics.temporal_perceptual import TemporalPerceptualError
 from dvface.metrics.warping import WarpingError
-from dvface.perception.faces import DlibFaces
+from dvface.perception.dlib_detector import DlibDetector
+from dvface.perception.embedding import DlibEmbedding
+from dvface.perception.landmarks import DlibOutline
 from dvface.perception.optical_flow import DISFlow
 from dvface.perception.perceptual import ShiftTolerantLPIPS
 from dvface.weights import PackagedFile
@@ -21,7 +26,11 @@ EVERY_MEASURE = {
     "ssim": SSIM,
     "stlpips_alex": lambda: PerceptualDistance(ShiftTolerantLPIPS("alex"), "stlpips_alex"),
     "ewarp_dis": lambda: WarpingError(DISFlow(), "ewarp_dis"),
-    "ids_dlib": lambda: IdentitySimilarity(DlibFaces()),
+    "ids_dlib": lambda: IdentitySimilarity(DlibEmbedding(), DlibDetector(), "ids_dlib"),
+    "vidd": lambda: IdentityInstability(DlibEmbedding(), DlibDetector()),
+    "lmd": lambda: LandmarkDistance(DlibOutline(), DlibDetector()),
+    "psnr_y": LumaPSNR,
+    "tstlpips_alex": lambda: TemporalPerceptualError(ShiftTolerantLPIPS("alex"), "tstlpips_alex"),
     "frame_difference": FrameDifferenceError,
 }
 
@@ -59,7 +68,7 @@ def one_process(rank, folder):
 def test_two_processes_give_what_one_gives_on_all_clips(tmp_path):
     expected, skipped, _ = measure(MetricSuite(EVERY_MEASURE), *clips())
     assert expected.keys() == EVERY_MEASURE.keys()
-    assert skipped == {"ids_dlib": 1}
+    assert skipped == {"ids_dlib": 1, "lmd": 1, "vidd": 2}
     # one server imports torchmetrics once for both processes
     multiprocessing.set_forkserver_preload(["torchmetrics", "dvface.perception.perceptual"])
     multiprocessing.start_processes(one_process, args=(tmp_path,), nprocs=2, start_method="forkserver")

