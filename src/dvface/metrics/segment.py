@@ -21,6 +21,7 @@ PIXELS_AT_ONCE_ON_CPU = 512 * 512
 """The same on a CPU, which gains nothing by more: VGG-16 on 8 frames at once takes 1.15 times as long as one by one."""
 
 Side = Literal["restored", "clean"]
+SIDES: tuple[Side, ...] = ("restored", "clean")
 Block = tuple[Tensor, Tensor | None]
 """Frames of a clip, restored and clean: (N, 3, H, W) RGB in [-1, 1] each, clean None where there is none."""
 Seen = TypeVar("Seen")

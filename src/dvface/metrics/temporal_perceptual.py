@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from dvface.metrics.base import MeanMetric
-from dvface.metrics.segment import Segment
+from dvface.metrics.segment import SIDES, Segment, in_groups
 from dvface.perception.perceptual import FrameDistance
 
 
@@ -37,6 +37,6 @@ class TemporalPerceptualError(MeanMetric):
 
     def per_frame(self, segment: Segment) -> Tensor:
         """Error of each frame's change from the one before."""
-        pairs = zip(segment.pairs("restored"), segment.pairs("clean"), strict=True)
         with torch.autocast(segment.all("restored").device.type, enabled=False):
-            return segment.of_pairs([(self.network(*steps) - self.network(*clean)).abs() for steps, clean in pairs])
+            restored, clean = (self.network.steps(in_groups(segment.all(side))) for side in SIDES)
+        return segment.of_pairs([(restored - clean).abs()])

@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import accumulate, chain
 from pathlib import Path
 from typing import Literal
@@ -48,6 +48,16 @@ class FrameDistance(Frozen, ABC):
             second: the same.
         """
 
+    def steps(self, pieces: Sequence[Tensor]) -> Tensor:
+        """Distances of frames in a row, each from the one before it: (N - 1,) of N.
+
+        Args:
+            pieces: the frames, at least one, (n, 3, H, W) RGB in [-1, 1] each; as many as are to be looked at at once.
+        """
+        frames = torch.cat(list(pieces))
+        distances: Tensor = self(frames[:-1], frames[1:])
+        return distances
+
 
 class PerceptualNetwork(FrameDistance):
     """A trunk whose unit-length features at five depths are compared and weighted (Zhang et al. 2018, eq. 1).
@@ -71,8 +81,22 @@ class PerceptualNetwork(FrameDistance):
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """See `FrameDistance`; frames of at least 32 × 32 pixels."""
-        distance = first.new_zeros(len(first))
-        for head, one, other in zip(self.heads, self._features(first), self._features(second), strict=True):
+        return self._distance(self._features(first), self._features(second))
+
+    def steps(self, pieces: Sequence[Tensor]) -> Tensor:
+        """See `FrameDistance`; every frame goes through the trunk once."""
+        found = []
+        before: list[Tensor] = []
+        for frames in pieces:
+            features = self._features(frames)
+            joined = [torch.cat(both) for both in zip(before, features, strict=True)] if before else features
+            found.append(self._distance([each[:-1] for each in joined], [each[1:] for each in joined]))
+            before = [each[-1:] for each in features]
+        return torch.cat(found)
+
+    def _distance(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
+        distance = first[0].new_zeros(len(first[0]))
+        for head, one, other in zip(self.heads, first, second, strict=True):
             distance = distance + head((one - other).square()).mean(dim=(1, 2, 3))
         return distance
 
