@@ -29,12 +29,6 @@ RESTORER = [
     "trainer.gradient_clip=0.01",
 ]
 CHECKPOINTING = "trainer.gradient_checkpointing=true"
-PRINCIPAL = [
-    "stage=autoencoder",
-    "autoencoder=principal",
-    "stages/autoencoder=principal",
-    *(f"stages.autoencoder.{key}" for key in (f"steps={STEPS}", "batch_size=2", "crop=32", "frames=5")),
-]
 RUNS = {
     "ddp-codebook": ["trainer.strategy=ddp", "stage=codebook"],
     "fsdp-codebook": ["trainer.strategy=fsdp", "stage=codebook"],
@@ -43,8 +37,6 @@ RUNS = {
     "fsdp-cut": ["trainer.strategy=fsdp", *RESTORER],
     "fsdp-resumed": ["trainer.strategy=fsdp", *RESTORER],
     "fsdp-half": ["trainer.strategy=fsdp", *RESTORER, "trainer.precision=bf16-mixed", CHECKPOINTING],
-    "ddp-principal": ["trainer.strategy=ddp", *PRINCIPAL],
-    "fsdp-principal": ["trainer.strategy=fsdp", *PRINCIPAL],
 }
 
 
@@ -115,7 +107,7 @@ def curves(runs: Path, name: str) -> dict[str, list[tuple[int, float]]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["codebook", "restorer", "principal"])
+@pytest.mark.parametrize("stage", ["codebook", "restorer"])
 def test_sharded_training_gives_what_ordinary_training_gives(runs: Path, stage: str) -> None:
     one, other = weights(runs, f"ddp-{stage}"), weights(runs, f"fsdp-{stage}")
     # Adam divides by the gradient's size, so that rounding moves weights whose gradient is nothing but rounding.
