@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tests.evaluation.videos import brighter, moving, write, write_pictures
+from torchvision.models import alexnet
 
 from dvface.errors import UserError
 from dvface.evaluation import evaluate as module
-from dvface.evaluation.evaluate import evaluate
+from dvface.evaluation.evaluate import Measures, evaluate
 from dvface.evaluation.results import SetResult
 from dvface.evaluation.writing import write_results
 
@@ -27,7 +29,8 @@ DECIBELS = {5: 34.1514, 10: 28.1308, 20: 22.1102}
 
 
 def work(methods, reference, metrics, out, mismatch="strict") -> list[SetResult]:
-    results = evaluate(methods, reference, metrics, out, mismatch, lambda line: None)
+    measures = Measures(metrics, with_reference=reference is not None)
+    results = evaluate(methods, reference, measures, out, mismatch, lambda line: None)
     write_results(results, out)
     return results
 
@@ -84,7 +87,7 @@ def test_several_methods_are_compared(tmp_path: Path) -> None:
     latex = (tmp_path / "out" / "metrics.tex").read_text()
     assert r"\textbf{34.15" in latex
     assert r"\underline{28.13" in latex
-    assert (tmp_path / "out" / "m10" / "frames.csv").is_file()
+    assert (tmp_path / "out" / "methods" / "m10" / "frames.csv").is_file()
 
 
 def test_frames_that_are_compared_with_the_wrong_ones_stop_it_unless_told_otherwise(tmp_path: Path) -> None:
@@ -179,3 +182,70 @@ def test_a_video_that_cannot_be_read_is_named_and_refused_or_passed_over(tmp_pat
     assert [clip.name for clip in result.clips] == ["one"]
     assert any("two" in remark for remark in result.remarks)
     assert not math.isnan(result.mean["psnr"])
+
+
+def test_means_over_different_clips_are_not_ranked(tmp_path: Path) -> None:
+    restored, reference = two_clips(tmp_path)
+    write(tmp_path / "few" / "one.mp4", brighter(moving(20, seed=13), 5))
+    work({"all": restored, "few": tmp_path / "few"}, reference, PSNR, tmp_path / "out")
+    latex = (tmp_path / "out" / "metrics.tex").read_text()
+    assert r"\textbf" not in latex
+    assert "Not ranked" in latex
+
+
+def test_frames_too_small_for_a_measure_have_no_answer_and_stop_nothing(tmp_path: Path) -> None:
+    frames = moving(4, side=10)
+    small = {"a": write(tmp_path / "a.mp4", brighter(frames, 5))}
+    ssim = {"ssim": {"_target_": "dvface.metrics.ssim.SSIM"}}
+    (result,) = work(small, write(tmp_path / "b.mp4", frames), {**PSNR, **ssim, **EWARP}, tmp_path / "out")
+    assert result.mean["psnr"] == pytest.approx(DECIBELS[5], abs=0.1)
+    assert set(result.left_out) == {"ssim", "ewarp"}
+    assert any("11 pixels" in remark for remark in result.clips[0].remarks)
+
+
+def test_names_with_spaces_and_dots_stay_within_the_output_folder(tmp_path: Path) -> None:
+    clean, restored = moving(4), brighter(moving(4), 5)
+    write(tmp_path / "b" / "x .. .. evil.mp4", clean)
+    write(tmp_path / "a" / "x .. .. evil.mp4", restored)
+    before = {path for path in tmp_path.rglob("*") if "out" not in path.parts}
+    (result,) = work({"m a": tmp_path / "a"}, tmp_path / "b", PSNR, tmp_path / "out" / "deep")
+    assert {path for path in tmp_path.rglob("*") if "out" not in path.parts} == before
+    assert (tmp_path / "out" / "deep" / result.clips[0].worst[0].picture).is_file()
+
+
+def test_what_earlier_measures_found_is_kept_and_the_worst_frames_follow_the_first_measure(tmp_path: Path) -> None:
+    restored, reference = two_clips(tmp_path)
+    methods = {"restored": restored}
+    work(methods, reference, FLICKER, tmp_path / "out")
+    work(methods, reference, PSNR, tmp_path / "out")
+    again = work(methods, reference, {**PSNR, **FLICKER}, tmp_path / "out")
+    whole = work(methods, reference, {**PSNR, **FLICKER}, tmp_path / "whole")
+    assert again == whole
+    for picture in (tmp_path / "out" / "worst").rglob("*.jpg"):
+        picture.unlink()
+    work(methods, reference, {**PSNR, **FLICKER}, tmp_path / "out")
+    assert all((tmp_path / "out" / frame.picture).is_file() for clip in whole[0].clips for frame in clip.worst)
+
+
+def test_other_weights_of_the_same_name_are_not_taken_for_the_old(tmp_path: Path) -> None:
+    frames = moving(4, side=64)
+    clean, a = write(tmp_path / "b.mp4", frames), {"a": write(tmp_path / "a.mp4", brighter(frames, 9))}
+    found = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        (tmp_path / "weights").mkdir(exist_ok=True)
+        torch.save(alexnet(weights=None).state_dict(), tmp_path / "weights" / "trunk.pth")
+        lpips = {
+            "lpips_alex": {
+                "_target_": "dvface.metrics.perceptual.PerceptualDistance",
+                "name": "lpips_alex",
+                "network": {
+                    "_target_": "dvface.perception.perceptual.LPIPS",
+                    "network": "alex",
+                    "weights": str(tmp_path / "weights" / "trunk.pth"),
+                },
+            }
+        }
+        (result,) = work(a, clean, lpips, tmp_path / "out")
+        found.append(result.mean["lpips_alex"])
+    assert found[0] != found[1]

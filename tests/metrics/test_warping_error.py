@@ -17,6 +17,7 @@ class KnownFlow:
 
     name = "known"
     file_name = "known.pth"
+    least_side = 1
 
     def __init__(self, motion):
         self.motion = motion

@@ -72,7 +72,9 @@ def test_raft_reads_the_original_layout_as_its_own(large, folder, monkeypatch):
     for weights in (None, folder / "torchvision.pth"):
         owner.flow = RAFTFlow("large", weights=weights)
         owner.train()  # its batch norms must not notice
-        torch.testing.assert_close(owner.flow.flow(first, second), expected, atol=1e-3, rtol=1e-4)  # layouts in memory differ
+        torch.testing.assert_close(
+            owner.flow.flow(first, second), expected, atol=1e-3, rtol=1e-4
+        )  # layouts in memory differ
     assert not owner.state_dict()
     assert not list(owner.parameters())
 
@@ -83,7 +85,9 @@ def test_the_flow_is_the_last_of_as_many_updates_as_asked_for(large, folder, upd
     raft = RAFTFlow("large", updates, folder / "torchvision.pth")
     with torch.no_grad():
         after_each = large(first, second)
-    torch.testing.assert_close(raft.flow(first, second), after_each[updates - 1], atol=1e-3, rtol=1e-4)  # layouts in memory differ
+    torch.testing.assert_close(
+        raft.flow(first, second), after_each[updates - 1], atol=1e-3, rtol=1e-4
+    )  # layouts in memory differ
 
 
 def test_no_update_is_a_mistake(folder):

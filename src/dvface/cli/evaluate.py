@@ -7,26 +7,29 @@ from omegaconf import DictConfig, OmegaConf
 
 from dvface.config.compose import load, resolve
 from dvface.config.schema import EvaluateSettings, validated
-from dvface.errors import UserError, nearest
+from dvface.errors import UserError
 
 
 def evaluate(overrides: Sequence[str]) -> None:
     """Measure, write the files and print the table."""
+    from dvface.evaluation.evaluate import Measures
     from dvface.evaluation.evaluate import evaluate as work
-    from dvface.evaluation.published import beside_published, published_names
+    from dvface.evaluation.published import beside_published, measured_table
     from dvface.evaluation.tables import footnotes
     from dvface.evaluation.writing import main_table, write_results
 
     settings = validated(EvaluateSettings, resolve(_filled(load("evaluate", overrides))))
-    if settings.report == "paper" and settings.testset not in (known := published_names()):
-        raise UserError(f"testset={settings.testset}: one of {', '.join(known)}{nearest(settings.testset, known)}")
+    if settings.report == "paper":
+        measured_table(settings.testset)
     out = Path(settings.out)
+    with_reference = settings.checkpoint is not None or settings.reference is not None
+    measures = Measures(settings.metrics, with_reference)
     if settings.checkpoint is None:
         methods = _methods(settings)
         reference = None if settings.reference is None else Path(settings.reference)
     else:
         methods, reference = _restored_by(settings, out)
-    results = work(methods, reference, settings.metrics, out, settings.mismatch, print)
+    results = work(methods, reference, measures, out, settings.mismatch, print)
     write_results(results, out)
     print(main_table(results).text(), end="")
     print(footnotes(results).text())
@@ -39,7 +42,7 @@ def evaluate(overrides: Sequence[str]) -> None:
 def _filled(tree: DictConfig) -> DictConfig:
     """Only held-out clips are read, so where the training set lies need not be said."""
     source = tree.data.source
-    if "train" in source and OmegaConf.is_missing(source, "train") and not OmegaConf.is_missing(source, "held_out"):
+    if OmegaConf.is_missing(source, "train") and not OmegaConf.is_missing(source, "held_out"):
         source.train = source.held_out
     return tree
 

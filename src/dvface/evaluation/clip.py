@@ -57,7 +57,9 @@ def look(
         advance: is told how many more frames were measured.
     """
     numbers: list[int] = []
-    worst = WorstFrames(_leading(suite, names))
+    first = leading(suite)
+    judge = suite.metrics[first] if first is not None and first in names else None
+    worst = WorstFrames(judge if isinstance(judge, MeanMetric) else None)
     found: list[dict[str, Tensor]] = []
     segment: Segment | None = None
     with torch.inference_mode():
@@ -71,10 +73,9 @@ def look(
     return Looked(joined(found), numbers, worst.draw(pictures, label))
 
 
-def _leading(suite: MetricSuite, names: Collection[str]) -> MeanMetric | None:
-    """The first measure that compares single frames: by its numbers frames are good or bad."""
-    candidates = (suite.metrics[name] for name in names)
-    return next((one for one in candidates if isinstance(one, MeanMetric)), None)
+def leading(suite: MetricSuite) -> str | None:
+    """The first measure that has numbers of frames: by these a frame is good or bad."""
+    return next((name for name, metric in suite.metrics.items() if isinstance(metric, MeanMetric)), None)
 
 
 class WorstFrames:

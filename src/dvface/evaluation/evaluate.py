@@ -7,25 +7,57 @@ from typing import Any
 import torch
 
 from dvface.errors import UserError
-from dvface.evaluation.clip import look
+from dvface.evaluation.clip import leading, look
 from dvface.evaluation.measure import metric_factories
 from dvface.evaluation.pairs import Method, Pair, look_at_all
 from dvface.evaluation.protocol import Mismatch
 from dvface.evaluation.reading import pieces
 from dvface.evaluation.records import Record, Records, maker, state_of
 from dvface.evaluation.results import ClipResult, Measure, SetResult, intervals
-from dvface.metrics.base import MeanMetric
+from dvface.metrics.base import ClipMetric, MeanMetric
 from dvface.metrics.suite import MetricSuite
+from dvface.perception.frozen import Frozen
 from dvface.report.progress import Progress
 from dvface.tracking.environment import source_digest
 
-Trees = Mapping[str, Mapping[str, Any]]
+
+class Measures:
+    """What is to be measured, built and checked before anything else is done.
+
+    Args:
+        trees: measure -> its configuration.
+        with_reference: whether there are clean videos.
+
+    Raises:
+        UserError: no measure can be taken.
+    """
+
+    def __init__(self, trees: Mapping[str, Mapping[str, Any]], with_reference: bool) -> None:
+        self.suite = MetricSuite(metric_factories(trees))
+        for name, metric in list(self.suite.metrics.items()):
+            if metric.needs_clean and not with_reference:
+                self.suite.leave_out(name, "it compares with clean videos, and there is no reference=")
+        if not self.suite.metrics:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in self.suite.left_out.items())
+            raise UserError(f"no measure can be taken ({reasons}); choose others: metrics=[psnr,ssim]")
+        code = source_digest()
+        self.makers = {
+            name: maker(code, trees[name], metric.definition, metric.file_name, _files(metric))
+            for name, metric in self.suite.metrics.items()
+        }
+        """Measure -> digest of what its evidence depends on besides the videos."""
+
+
+def _files(metric: ClipMetric) -> list[Any]:
+    """States of the weights files of a measure's networks."""
+    networks = [module for module in metric.modules() if isinstance(module, Frozen)]
+    return [state_of(network.source) for network in networks if network.source.is_file()]
 
 
 def evaluate(
     methods: Mapping[str, Path],
     reference: Path | None,
-    metrics: Trees,
+    measures: Measures,
     out: Path,
     mismatch: Mismatch,
     say: Callable[[str], None],
@@ -38,40 +70,34 @@ def evaluate(
     Args:
         methods: name -> a video, a folder of frames, or a folder of either.
         reference: the clean ones, matched by name; None where there are none.
-        metrics: the measures' configurations.
+        measures: what is measured.
         out: the output folder.
         mismatch: what is done with two videos that do not go together frame by frame.
         say: is told what the user should know before the end.
 
     Raises:
-        UserError: see `look_at_all`; or no measure can be taken.
+        UserError: see `look_at_all`; or ``out`` is no folder.
     """
-    suite = MetricSuite(metric_factories(metrics))
-    for name, metric in list(suite.metrics.items()):
-        if metric.needs_clean and reference is None:
-            suite.leave_out(name, "it compares with clean videos, and there is no reference=")
-    if not suite.metrics:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in suite.left_out.items())
-        raise UserError(f"no measure can be taken ({reasons}); choose others: metrics=[psnr,ssim]")
+    if out.exists() and not out.is_dir():
+        raise UserError(f"out={out} is a file; name a folder")
+    out.mkdir(parents=True, exist_ok=True)
     judged = look_at_all(methods, reference, mismatch, say)
-    return _Measuring(suite, metrics, out).all(judged)
+    return _Measuring(measures, out).all(judged)
 
 
 class _Measuring:
     """Measures method after method.
 
     Args:
-        suite: the measures.
-        trees: their configurations.
+        measures: what is measured.
         out: the output folder.
     """
 
-    def __init__(self, suite: MetricSuite, trees: Trees, out: Path) -> None:
+    def __init__(self, measures: Measures, out: Path) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.suite = suite.to(self.device)
+        self.suite = measures.suite.to(self.device)
+        self.makers = measures.makers
         self.out = out
-        code = source_digest()
-        self.makers = {name: maker(code, trees[name], suite.metrics[name].file_name) for name in suite.metrics}
 
     def all(self, methods: Sequence[Method]) -> list[SetResult]:
         """What was found of each method."""
@@ -87,7 +113,7 @@ class _Measuring:
             record = self._record(method.name, pair, records, bar)
             self.suite.add(record.evidence)
             clips.append(self._result(pair, record))
-        mean = self.suite.compute()
+        mean = self.suite.compute() if clips else {}
         metrics = self.suite.metrics.items()
         return SetResult(
             method=method.name,
@@ -100,17 +126,18 @@ class _Measuring:
             left_out=self.suite.left_out,
             remarks=[
                 *method.remarks,
-                *(f"{name}: {count} clips had no answer" for name, count in self.suite.skipped.items()),
+                *(f"{name}: no answer of {count} of {len(clips)} clips" for name, count in self.suite.skipped.items()),
             ],
         )
 
     def _record(self, method: str, pair: Pair, records: Records, bar: Progress) -> Record:
         """The clip's record, measured now as far as it is not known."""
         runs = [[run.restored, run.reference, run.frames] for run in pair.pairing.runs]
-        clip = maker(state_of(pair.restored), state_of(pair.reference), runs)
-        makers = {name: maker(made_by, clip) for name, made_by in self.makers.items()}
-        known = records.read(pair.name, makers)
-        unknown = [name for name in makers if known is None or name not in known.evidence]
+        state = maker(state_of(pair.restored), state_of(pair.reference), runs)
+        known = records.read(pair.name, state, self.makers)
+        unknown = [name for name in self.makers if known is None or name not in known.evidence]
+        if known is not None and not self._drawn(known):
+            unknown = [name for name in self.makers if name in unknown or name == leading(self.suite)]
         note = f"{method} {pair.name}"
         if not unknown:
             assert known is not None
@@ -122,14 +149,23 @@ class _Measuring:
             pieces(pair.restored, pair.reference, pair.pairing.runs),
             self.device,
             self.out,
-            note.replace(" ", "/"),
+            f"{method}/{pair.name}",
             lambda frames: bar.advance(frames, note),
         )
         found = {} if known is None else dict(known.evidence)
-        worst = looked.worst if known is None else known.worst
+        worst = looked.worst if leading(self.suite) in unknown else known.worst if known is not None else []
         record = Record({**found, **looked.evidence}, looked.numbers, worst)
-        records.write(pair.name, record, makers)
+        records.write(pair.name, state, record, self.makers)
         return record
+
+    def _drawn(self, known: Record) -> bool:
+        """Whether the worst frames by the measure that leads now are there to be shown."""
+        first = leading(self.suite)
+        if first is None or first not in known.evidence or known.evidence[first].isnan().all():
+            return True
+        return bool(known.worst) and all(
+            frame.measure == first and (self.out / frame.picture).is_file() for frame in known.worst
+        )
 
     def _result(self, pair: Pair, record: Record) -> ClipResult:
         values, per_frame, remarks = {}, {}, list(pair.pairing.remarks)

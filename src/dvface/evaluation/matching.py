@@ -38,6 +38,9 @@ def matched(restored: Path, reference: Path | None) -> Matched:
     if _is_one_video(restored) and _is_one_video(reference):
         return Matched([(_name(restored), restored, reference)], [])
     ours, theirs = _videos(restored), _videos(reference)
+    for option, path, found in (("restored", restored, ours), ("reference", reference, theirs)):
+        if not found:
+            raise UserError(f"{option}={path} holds no video and no folder of frames; give another path")
     shared = [name for name in ours if name in theirs]
     if not shared:
         raise UserError(f"no video has the same name in restored={restored} and reference={reference}; rename one side")

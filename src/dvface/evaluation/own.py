@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dvface.data.pairs import VideoPair
+from dvface.errors import UserError
 from dvface.files import sha256, write_json
 from dvface.inference.windows import WindowedRestorer
 from dvface.models.restorer import Restorer, best_device
@@ -34,20 +35,25 @@ def restore_held_out(
 
     Returns:
         Side -> folder of its videos: ``restored``, ``input``, ``reference``.
+
+    Raises:
+        UserError: one of these folders holds something that no earlier call wrote; the model cannot be read.
     """
     folders = {side: out / side for side in (RESTORED, INPUT, REFERENCE)}
     weights = {file.name: sha256(file) for file in sorted(checkpoint.iterdir()) if file.is_file()}
     clips = dict(zip(_names(pairs), pairs, strict=True))
     made_from = {name: {**weights, "clip": _digest(pair)} for name, pair in clips.items()}
     before = _read(out / MADE_FROM)
+    _refuse_foreign(folders, before)
+    model = WindowedRestorer(Restorer.from_pretrained(checkpoint).to(best_device()))
     kept = {name for name, made in made_from.items() if before.get(name) == made}
-    for video in (video for folder in folders.values() for video in folder.glob("*.mkv") if video.stem not in kept):
-        video.unlink()
+    for folder in folders.values():
+        for name in before.keys() - kept:
+            (folder / f"{name}.mkv").unlink(missing_ok=True)
     write_json(out / MADE_FROM, made_from)
     kept &= {video.stem for video in folders[RESTORED].glob("*.mkv")}
     if kept:
         say(f"{len(kept)} of {len(pairs)} clips were restored before by the same weights and are kept")
-    model = WindowedRestorer(Restorer.from_pretrained(checkpoint).to(best_device()))
     total = sum(len(pair.degraded) for name, pair in clips.items() if name not in kept)
     with Progress("restore held-out footage", total=total) as bar:
         for name, pair in clips.items():
@@ -61,6 +67,14 @@ def restore_held_out(
             for side, frames in ((INPUT, pair.degraded), (REFERENCE, pair.clean), (RESTORED, restored)):
                 write_video(folders[side] / f"{name}.mkv", frames[pair.measured_from :], pair.rate, **EXACT)
     return folders
+
+
+def _refuse_foreign(folders: Mapping[str, Path], own: Collection[str]) -> None:
+    """What somebody else put there must be neither deleted nor measured."""
+    for folder in folders.values():
+        for path in sorted(folder.iterdir()) if folder.exists() else []:
+            if path.suffix != ".mkv" or path.stem not in own:
+                raise UserError(f"{path} was not written by this command; choose another folder: out=FOLDER")
 
 
 def _names(pairs: Sequence[VideoPair]) -> list[str]:

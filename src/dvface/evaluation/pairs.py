@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dvface.errors import UserError
 from dvface.evaluation.examine import Examined, examine
-from dvface.evaluation.matching import matched
+from dvface.evaluation.matching import Matched, matched
 from dvface.evaluation.protocol import Mismatch, Pairing, judge
 from dvface.evaluation.synchrony import Run
 from dvface.report.progress import Progress
@@ -64,7 +64,7 @@ def look_at_all(
         UserError: a path is wrong, nothing matches, or, with ``mismatch=strict``, any pair is refused or any video
             cannot be read; otherwise where none is left.
     """
-    found = {name: matched(path, reference) for name, path in methods.items()}
+    found = _one_name({name: matched(path, reference) for name, path in methods.items()}, reference)
     videos = {path for each in found.values() for _, *both in each.pairs for path in both if path is not None}
     seen: dict[Path, Examined | UserError] = {}
     with Progress("look at videos", total=len(videos)) as bar:
@@ -94,6 +94,20 @@ def look_at_all(
         more = f" (the first of {len(refusals)} of {count} pairs that cannot be compared)" if len(refusals) > 1 else ""
         raise UserError(f"{refusals[0]}{more}")
     return judged
+
+
+def _one_name(found: dict[str, Matched], reference: Path | None) -> dict[str, Matched]:
+    """Single videos of several methods are one clip, whatever their files are called."""
+    pairs = [pair for each in found.values() for pair in each.pairs]
+    if len(found) < 2 or len(pairs) != len(found) or any(len(each.pairs) != 1 for each in found.values()):
+        return found
+    if len({name for name, *_ in pairs}) == 1:
+        return found
+    name = "video" if reference is None else reference.stem
+    return {
+        method: Matched([(name, restored, clean) for _, restored, clean in each.pairs], each.alone)
+        for method, each in found.items()
+    }
 
 
 def _pair(

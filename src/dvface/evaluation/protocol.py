@@ -78,7 +78,7 @@ def judge(name: str, restored: Examined, reference: Examined, mismatch: Mismatch
             f"up to {BAND} frames; frame i is compared with frame i"
         )
     remarks += [*_footage(restored, reference), *_levels(restored, reference, pairing.runs)]
-    return replace(pairing, remarks=tuple(f"{name}: {remark}" for remark in remarks))
+    return replace(pairing, remarks=tuple(remarks))
 
 
 def _findings(synchrony: Synchrony, restored: int, reference: int) -> list[str]:

@@ -102,6 +102,18 @@ def published_table(name: str) -> Published:
     )
 
 
+def measured_table(testset: str) -> Published:
+    """`published_table`, of numbers that we measure too.
+
+    Raises:
+        UserError: there is no such table, or it has no column that we measure.
+    """
+    published = published_table(testset)
+    if not any(column.measure for column in published.columns):
+        raise UserError(f"testset={testset}: its columns are not measured on videos; choose another table")
+    return published
+
+
 def beside_published(results: Sequence[SetResult], testset: str) -> Table:
     """The published rows and, below them, ours: in a column only what is measured under its definition.
 
@@ -115,9 +127,7 @@ def beside_published(results: Sequence[SetResult], testset: str) -> Table:
     Raises:
         UserError: there is no such table, or it has no column that we measure.
     """
-    published = published_table(testset)
-    if not any(column.measure for column in published.columns):
-        raise UserError(f"testset={testset}: its columns are not measured on videos; choose another table")
+    published = measured_table(testset)
     columns = [Column(one.published, one.better, one.form, ranked=False) for one in published.columns]
     rows: list[list[Cell]] = [[method, "published", *numbers] for method, numbers in published.rows.items()]
     rows += [

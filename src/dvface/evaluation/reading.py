@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from dvface.data.stream import to_tensor
+from dvface.errors import UserError
 from dvface.evaluation.synchrony import Run
 from dvface.metrics.segment import FRAMES, Segment
 from dvface.video.colour import COMMON
@@ -78,12 +79,15 @@ class _Reader:
     """Reads a video forwards."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._frames = read_frames(path, COMMON)
         self._next = 0
 
     def read(self, start: int, count: int) -> np.ndarray:
         frames = list(islice(self._frames, start - self._next, start - self._next + count))
         self._next = start + count
+        if len(frames) < count:
+            raise UserError(f"{self._path} has fewer frames than a moment ago; measure it when nobody writes it")
         return np.stack(frames)
 
 

@@ -43,8 +43,25 @@ def methods_table(results: Sequence[SetResult]) -> Table:
         [printable(result.method), len(result.clips), *(mean_cell(result, name) for name in measures)]
         for result in results
     ]
-    columns = [Column("method"), Column("clips"), *(measure_column(one) for one in measures.values())]
-    return Table(columns, rows)
+    alike = [len(set(_clips_behind(results, name).values())) == 1 for name in measures]
+    ranked = [measure_column(one, same) for one, same in zip(measures.values(), alike, strict=True)]
+    return Table([Column("method"), Column("clips"), *ranked], rows)
+
+
+def _clips_behind(results: Sequence[SetResult], measure: str) -> dict[str, frozenset[str]]:
+    """Method -> clips whose numbers its mean is over; of those that have a mean."""
+    found = {}
+    for result in results:
+        if measure in result.mean:
+            with_number = frozenset(clip.name for clip in result.clips if measure in clip.values)
+            found[result.method] = with_number or frozenset(clip.name for clip in result.clips)
+    return found
+
+
+def _unranked(results: Sequence[SetResult]) -> list[str]:
+    """Measures whose means are over different clips, and so say nothing about which method is better."""
+    names = [name for name in measures_of(results) if len(set(_clips_behind(results, name).values())) > 1]
+    return [f"Not ranked, since methods were measured on different clips: {', '.join(names)}."] if names else []
 
 
 def frames_csv(result: SetResult) -> Iterator[str]:
@@ -83,6 +100,7 @@ def footnotes(results: Sequence[SetResult]) -> Notes:
     What does not hold for all of several methods is said with the method's name.
     """
     found = [INTERVAL_NOTE] if any(result.interval for result in results) else []
+    found += _unranked(results)
     for say in (_networks, _sets_own, _left_out, _remarks):
         found += _said(results, [say(result) for result in results])
     return Notes([printable(note) for note in found])

@@ -19,15 +19,15 @@ def write_results(results: Sequence[SetResult], out: Path) -> None:
     """Write ``metrics.json``, ``.csv``, ``.md``, ``.tex``, ``frames.csv`` and ``report.html`` into ``out``.
 
     ``metrics.json`` is the first method's; several stand under its key ``methods``, and each has a folder of its own
-    with its table and its frames.
+    below ``methods`` with its table and its frames.
     """
     table, notes = main_table(results), footnotes(results)
     whole = results[0].as_json()
     if len(results) > 1:
         whole["methods"] = {result.method: result.as_json() for result in results}
         for result in results:
-            write_text(out / result.method / "metrics.csv", clips_table(result).csv())
-            write_text(out / result.method / "frames.csv", "".join(frames_csv(result)))
+            write_text(out / "methods" / result.method / "metrics.csv", clips_table(result).csv())
+            write_text(out / "methods" / result.method / "frames.csv", "".join(frames_csv(result)))
     else:
         write_text(out / "frames.csv", "".join(frames_csv(results[0])))
     write_json(out / "metrics.json", whole)

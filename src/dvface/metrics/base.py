@@ -24,6 +24,7 @@ class ClipMetric(Metric, ABC):
         higher_is_better: which way is up.
         needs_clean: whether the measure compares with the clean clip.
         file_name: of the pretrained network behind the measure, None where there is none.
+        least_side: pixels that a frame needs along each side; smaller frames have no answer.
     """
 
     name: str
@@ -31,6 +32,7 @@ class ClipMetric(Metric, ABC):
     higher_is_better: bool
     needs_clean: bool = True
     file_name: str | None = None
+    least_side: int = 1
     full_state_update = False
 
     clips: Tensor
@@ -103,6 +105,8 @@ class MeanMetric(ClipMetric):
 
     def look(self, segment: Segment) -> Tensor:
         """(count,) a number for each of the segment's own frames."""
+        if min(segment.all("restored").shape[-2:]) < self.least_side:
+            return segment.restored_like((segment.count,), torch.nan)
         return torch.where(segment.sound, self.per_frame(segment), torch.inf)
 
     @abstractmethod
@@ -117,8 +121,11 @@ class MeanMetric(ClipMetric):
 
     def remark(self, evidence: Tensor) -> str:
         """How many frames have no answer, of a measure that should have one for each."""
-        missing = 0 if self.of_pairs else int(evidence.isnan().sum())
-        return f"{missing} of {len(evidence)} frames have no answer" if missing else ""
+        missing = int(evidence.isnan().sum())
+        if self.least_side > 1 and missing == len(evidence):
+            what = "two frames of" if self.of_pairs else "frames of"
+            return f"no frame has an answer: it needs {what} {self.least_side} pixels or more a side"
+        return f"{missing} of {len(evidence)} frames have no answer" if missing and not self.of_pairs else ""
 
     @staticmethod
     def of_clip(evidence: Tensor) -> Tensor:

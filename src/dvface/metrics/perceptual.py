@@ -25,6 +25,7 @@ class PerceptualDistance(FrameMetric):
         self.name = name
         self.definition = f"mean over frames of the distance that {type(network).__name__} sees, 0 for equal frames"
         self.file_name = network.file_name
+        self.least_side = network.least_side
 
     def compare(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Distance per frame."""

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from dvface.metrics.base import FrameMetric
-from dvface.metrics.structure import WINDOW, refuse_smaller, similarities
+from dvface.metrics.structure import WINDOW, similarities
 from dvface.perception.natural_statistics import luma
 
 EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -21,14 +21,10 @@ class SSIM(FrameMetric):
     name = "ssim"
     definition = "mean over frames of SSIM (Wang et al. 2004) over RGB, whole Gaussian windows of 11 pixels"
     higher_is_better = True
+    least_side = WINDOW
 
     def compare(self, restored: Tensor, clean: Tensor) -> Tensor:
-        """SSIM per frame.
-
-        Raises:
-            UserError: the frames are smaller than the window.
-        """
-        refuse_smaller(restored, WINDOW, self.name)
+        """SSIM per frame."""
         return similarities(restored, clean)[0]
 
 
@@ -43,8 +39,7 @@ class LumaSSIM(SSIM):
     definition = "mean over frames of SSIM (Wang et al. 2004) over 8-bit luma, as pyiqa's ssim is by default"
 
     def compare(self, restored: Tensor, clean: Tensor) -> Tensor:
-        """SSIM of luma per frame; raises as `SSIM` does."""
-        refuse_smaller(restored, WINDOW, self.name)
+        """SSIM of luma per frame."""
         # moments in float64: whole levels of 255 have exact squares there, and luma is one channel of three
         ours, theirs = (luma(frames)[:, None] / 127.5 - 1 for frames in (restored, clean))
         return similarities(ours, theirs, least_contrast=0.0)[0].to(restored.dtype)
@@ -63,12 +58,10 @@ class MultiScaleSSIM(FrameMetric):
     name = "ms_ssim"
     definition = "mean over frames of MS-SSIM (Wang et al. 2003) over RGB, five scales; sides from 176 pixels on"
     higher_is_better = True
-    least = WINDOW * 2 ** (len(EXPONENTS) - 1)
+    least_side = WINDOW * 2 ** (len(EXPONENTS) - 1)  # below, no window fits the last scale
 
     def compare(self, restored: Tensor, clean: Tensor) -> Tensor:
-        """MS-SSIM per frame; NaN of frames with a side below 176 pixels, where no window fits the last scale."""
-        if min(restored.shape[-2:]) < self.least:
-            return restored.new_full((len(restored),), torch.nan)
+        """MS-SSIM per frame."""
         whole, contrast = similarities(restored, clean)
         scales = [contrast]
         for _ in EXPONENTS[1:]:

@@ -4,8 +4,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dvface.errors import UserError
-
 WINDOW = 11
 DEVIATION = 1.5
 # (0.01 L)² and (0.03 L)² of Wang et al. 2004, where values span L = 2
@@ -36,20 +34,6 @@ def similarities(first: Tensor, second: Tensor, least_contrast: float = -1.0) ->
     x, y = x + 1, y + 1
     luminance = (2 * (x * y) + _C1) / (x.square() + y.square() + _C1)
     return (luminance * contrast).mean(dim=(1, 2, 3)), contrast.mean(dim=(1, 2, 3))
-
-
-def refuse_smaller(frames: Tensor, least: int, measure: str) -> None:
-    """Complain of frames that ``measure`` cannot take.
-
-    Raises:
-        UserError: frames (N, C, H, W) have a side of less than ``least`` pixels.
-    """
-    height, width = frames.shape[-2:]
-    if min(height, width) < least:
-        raise UserError(
-            f"measure {measure} needs frames of at least {least} pixels a side, got {width}x{height}; "
-            f"leave {measure} out of the metrics or use larger frames"
-        )
 
 
 def _windowed(maps: Tensor) -> Tensor:

@@ -34,6 +34,7 @@ class TemporalPerceptualError(MeanMetric):
             "tLP of TecoGAN (Chu et al. 2020) without its factor 100"
         )
         self.file_name = network.file_name
+        self.least_side = network.least_side
 
     def per_frame(self, segment: Segment) -> Tensor:
         """Error of each frame's change from the one before."""

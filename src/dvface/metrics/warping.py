@@ -33,6 +33,7 @@ class WarpingError(MeanMetric):
             f"10³ × mean over pairs of the squared RGB difference at full size after warping by {flow.name}'s flow"
         )
         self.file_name = flow.file_name
+        self.least_side = flow.least_side
 
     def per_frame(self, segment: Segment) -> Tensor:
         """Error of each frame warped back onto the one before; NaN without a visible pixel."""

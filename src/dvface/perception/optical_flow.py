@@ -18,10 +18,12 @@ class FlowEstimator(Protocol):
     Attributes:
         name: goes into the names of the measures made with it.
         file_name: of its pretrained network, None where there is none.
+        least_side: pixels that frames need along each side.
     """
 
     name: str
     file_name: str | None
+    least_side: int
 
     def flow(self, first: Tensor, second: Tensor) -> Tensor:
         """Where the pixels of ``first`` are in ``second``.
@@ -41,6 +43,7 @@ class DISFlow:
 
     name = "dis"
     file_name: str | None = None
+    least_side = 12
 
     def flow(self, first: Tensor, second: Tensor) -> Tensor:
         """See `FlowEstimator.flow`; runs on the CPU. Frames need at least 12 × 12 pixels (OpenCV's limit)."""
@@ -59,6 +62,7 @@ class FarnebackFlow:
 
     name = "farneback"
     file_name: str | None = None
+    least_side = 1
 
     def flow(self, first: Tensor, second: Tensor) -> Tensor:
         """See `FlowEstimator.flow`; runs on the CPU."""

@@ -35,9 +35,11 @@ class FrameDistance(Frozen, ABC):
 
     Attributes:
         file_name: of its pretrained file.
+        least_side: pixels that frames need along each side.
     """
 
     file_name: str
+    least_side: int = 1
 
     @abstractmethod
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
@@ -67,6 +69,7 @@ class PerceptualNetwork(FrameDistance):
         widths: channels after each stage.
     """
 
+    least_side = 32
     shift: Tensor
     scale: Tensor
 

@@ -61,6 +61,7 @@ class RAFTFlow(Frozen):
         path = RAFT_WEIGHTS[size].find(weights)
         self.name = f"raft_{size}"
         self.file_name: str | None = path.name
+        self.least_side = 1  # padded inside
         self.updates = updates
         build = {"small": optical_flow.raft_small, "large": optical_flow.raft_large}[size]
         self.network = build(weights=None)

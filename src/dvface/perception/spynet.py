@@ -43,6 +43,7 @@ class SPyNetFlow(Frozen):
         path = SPYNET_BASICVSR.find(weights)
         self.name = "spynet"
         self.file_name: str | None = path.name
+        self.least_side = 1  # padded inside
         self.register_buffer("mean", torch.zeros(1, 3, 1, 1))
         self.register_buffer("std", torch.ones(1, 3, 1, 1))
         self.levels = nn.ModuleList(_level() for _ in range(LEVELS))

@@ -33,6 +33,7 @@ class DISTS(FrameDistance):
         WeightsMissing: the trunk, or the channel weights that torchmetrics carries, cannot be had.
     """
 
+    least_side = 16
     mean: Tensor
     deviation: Tensor
 

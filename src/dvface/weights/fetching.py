@@ -97,7 +97,7 @@ def fetch(
                 advance(len(block))
         finally:
             response.close()
-        if announced is not None and size != int(announced):
+        if announced is not None and announced.isdecimal() and size != int(announced):
             raise UserError(f"{address} broke off after {size} of {announced} bytes; fetch it again")
         fault = form.fault(size, digest.hexdigest())
         if fault:
