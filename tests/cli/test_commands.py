@@ -12,6 +12,7 @@ from tests.conftest import SMALLEST
 
 from dvface.cli import main
 from dvface.config.compose import load, resolve
+from dvface.data.shards import read_manifest
 from dvface.video.read import read_video
 from dvface.video.write import write_video
 
@@ -75,7 +76,11 @@ def test_help_answers_without_heavy_imports() -> None:
         (["evaluate", "reference=nowhere"], "give restored=VIDEOS or checkpoint=RUN"),
         (["evaluate", "restored=a", "metrics=[psnr,sim]"], "did you mean 'ssim'"),
         (["evaluate", "restored=a", "mismatch=crop"], "mismatch='crop': input should be 'strict', 'truncate' or"),
-        (["evaluate", "restored={../a:b}", "reference=c"], "restored"),
+        (["evaluate", "restored={../a:b}", "reference=c"], "a method's name becomes a folder's"),
+        (["evaluate", "restored={}", "reference=c"], "give a path, or methods as {NAME: PATH"),
+        (["evaluate", "restored=", "reference=c"], "is empty; give a path"),
+        (["evaluate", "restored=a", "reference="], "reference"),
+        (["evaluate", "restored=a", "report=paper", "testset=efficiency"], "not measured on videos"),
         (["evaluate", "restored=a", "report=paper", "testset=vfhq"], "did you mean 'vfhq_test'"),
         (["evaluate", "checkpoint=nowhere"], "checkpoint=nowhere is no run and no model folder"),
         (["compare", "runs={tmp}"], "no tracking store yet"),
@@ -168,7 +173,7 @@ def test_config_commands(monkeypatch, capsys) -> None:
 
 
 def test_train_restore_evaluate_compare_from_end_to_end(
-    tmp_path: Path, monkeypatch, capsys, carphone: np.ndarray
+    tmp_path: Path, monkeypatch, capsys, carphone: np.ndarray, paired_shards: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
     steps = [f"stages.{stage}.steps=2" for stage in ("codebook", "prior", "restorer")]
@@ -220,6 +225,19 @@ def test_train_restore_evaluate_compare_from_end_to_end(
     code, out, err = dvface(["evaluate", *shared], monkeypatch, capsys)
     assert "are kept" in out
     assert (Path("own") / "metrics.json").read_text() == before
+    mine = Path("own/reference/mine.mkv")
+    mine.write_bytes(b"precious")
+    code, out, err = dvface(["evaluate", *shared], monkeypatch, capsys)
+    assert code == 2
+    assert "was not written by this command" in err
+    assert mine.read_bytes() == b"precious"
+
+    held_out = ["data=paired", f"data.source.held_out={paired_shards}"]  # where the training set lies need not be said
+    code, out, err = dvface(
+        ["evaluate", f"checkpoint={run}", *held_out, "metrics=[psnr]", "out=shards"], monkeypatch, capsys
+    )
+    assert code == 0, err
+    assert len(json.loads(Path("shards/metrics.json").read_text())["clips"]) == len(read_manifest(paired_shards))
 
     code, out, err = dvface(["compare"], monkeypatch, capsys)
     assert code == 0, err

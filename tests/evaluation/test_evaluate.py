@@ -249,3 +249,16 @@ def test_other_weights_of_the_same_name_are_not_taken_for_the_old(tmp_path: Path
         (result,) = work(a, clean, lpips, tmp_path / "out")
         found.append(result.mean["lpips_alex"])
     assert found[0] != found[1]
+
+
+def test_another_model_of_niqe_in_the_same_place_is_noticed(tmp_path: Path) -> None:
+    names = {"mean": "mu_pris_param", "covariance": "cov_pris_param"}
+    noise = np.random.default_rng(0).integers(0, 255, (2, 200, 200, 3)).astype(np.uint8)
+    video = {"a": write(tmp_path / "a.mp4", noise)}
+    found = []
+    for scale in (1.0, 2.0):
+        np.savez(tmp_path / "model.npz", **{names["mean"]: np.ones((1, 36)), names["covariance"]: scale * np.eye(36)})
+        niqe = {"niqe": {"_target_": "dvface.metrics.niqe.NIQE", "parameters": str(tmp_path / "model.npz")}}
+        (result,) = work(video, None, niqe, tmp_path / "out")
+        found.append(result.mean["niqe"])
+    assert found[0] != found[1]

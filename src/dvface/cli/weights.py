@@ -1,8 +1,10 @@
 """`dvface weights`: what pretrained files there are, which are at hand, whether they are right, and how to get them."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from dvface.errors import UserError
@@ -103,6 +105,8 @@ def list_networks(as_json: bool, verify: bool, say: Callable[[str], None] = prin
         Column("source"),
     ]
     say(Table(columns, [entry.row() for entry in listed]).text())
+    if (folder := os.environ.get(FOLDER_VARIABLE)) and not Path(folder).is_dir():
+        say(f"${FOLDER_VARIABLE} is {folder}, which is no folder: nothing was looked for there")
     say(summary(listed))
     return 0
 

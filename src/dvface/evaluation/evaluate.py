@@ -14,9 +14,8 @@ from dvface.evaluation.protocol import Mismatch
 from dvface.evaluation.reading import pieces
 from dvface.evaluation.records import Record, Records, maker, state_of
 from dvface.evaluation.results import ClipResult, Measure, SetResult, intervals
-from dvface.metrics.base import ClipMetric, MeanMetric
+from dvface.metrics.base import MeanMetric
 from dvface.metrics.suite import MetricSuite
-from dvface.perception.frozen import Frozen
 from dvface.report.progress import Progress
 from dvface.tracking.environment import source_digest
 
@@ -42,16 +41,10 @@ class Measures:
             raise UserError(f"no measure can be taken ({reasons}); choose others: metrics=[psnr,ssim]")
         code = source_digest()
         self.makers = {
-            name: maker(code, trees[name], metric.definition, metric.file_name, _files(metric))
+            name: maker(code, trees[name], metric.definition, [state_of(path) for path in metric.files])
             for name, metric in self.suite.metrics.items()
         }
         """Measure -> digest of what its evidence depends on besides the videos."""
-
-
-def _files(metric: ClipMetric) -> list[Any]:
-    """States of the weights files of a measure's networks."""
-    networks = [module for module in metric.modules() if isinstance(module, Frozen)]
-    return [state_of(network.source) for network in networks if network.source.is_file()]
 
 
 def evaluate(

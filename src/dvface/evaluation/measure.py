@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from dvface.config.build import TARGET, build
 from dvface.data.stream import to_tensor
 from dvface.metrics.base import ClipMetric
 from dvface.metrics.suite import MetricSuite
+from dvface.weights import noting_finds
 
 
 @dataclass(frozen=True)
@@ -36,23 +38,36 @@ def metric_factories(trees: Mapping[str, Mapping[str, Any]]) -> dict[str, Callab
     Networks that are described alike are one object for all measures: it is loaded once, and what it sees in a
     segment is shared.
     """
-    known: dict[str, Any] = {}
-    return {name: partial(_build, tree, known) for name, tree in trees.items()}
+    known: dict[str, Built] = {}
+    return {name: partial(_metric, tree, known) for name, tree in trees.items()}
 
 
-def _build(tree: Mapping[str, Any], known: dict[str, Any]) -> Any:
+Built = tuple[Any, list[Path]]
+"""Something built, and the weights files that were found for it."""
+
+
+def _metric(tree: Mapping[str, Any], known: dict[str, Built]) -> ClipMetric:
+    metric, files = _build(tree, known)
+    metric.files = tuple(dict.fromkeys(files))
+    return metric
+
+
+def _build(tree: Mapping[str, Any], known: dict[str, Built]) -> Built:
     """`build`, with the parts of ``tree`` that were built before taken from ``known``."""
     parts = {key: value for key, value in tree.items() if isinstance(value, Mapping) and TARGET in value}
     built: dict[str, Any] = {}
+    files: list[Path] = []
     for key, part in parts.items():
         text = json.dumps(part, sort_keys=True)
         if text not in known:
             known[text] = _build(part, known)
-        built[key] = known[text]
-    if not built:
-        return build(tree)
-    rest = {key: value for key, value in tree.items() if key not in built}
-    return build({**rest, "_partial_": True})(**built)
+        built[key] = known[text][0]
+        files += known[text][1]
+    with noting_finds() as own:
+        if not built:
+            return build(tree), own
+        rest = {key: value for key, value in tree.items() if key not in built}
+        return build({**rest, "_partial_": True})(**built), files + own
 
 
 def measure(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dvface.seeding import derive_generator
 
 RESAMPLES = 10_000
+DRAWN_AT_ONCE = 500
 CONFIDENCE = 0.95
 
 
@@ -122,32 +123,36 @@ class SetResult:
         }
 
 
-def bootstrap_interval(values: NDArray[np.float64], seed: int = 0) -> tuple[float, float] | None:
-    """The 95 % percentile bootstrap interval of a mean (Efron 1979), clips drawn with replacement.
+def bootstrap_intervals(values: NDArray[np.float64], seed: int = 0) -> list[tuple[float, float]]:
+    """The 95 % percentile bootstrap intervals of means (Efron 1979), clips drawn with replacement.
 
     Args:
-        values: (N,) one number a clip.
+        values: (N, M) numbers of N clips, at least two: fewer say nothing about spread. M measures share the draws.
         seed: of the 10,000 draws.
 
     Returns:
-        Its two ends; None of fewer than two clips, which say nothing about spread.
+        The two ends of each of the M intervals.
     """
-    if len(values) < 2:
-        return None
-    generator = derive_generator(seed, "bootstrap", len(values))
-    # a resample is how often each clip is drawn; multinomial counts need no (resamples × clips) indices
-    counts = generator.multinomial(len(values), np.full(len(values), 1 / len(values)), size=RESAMPLES)
-    means = counts @ values / len(values)
-    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
+    clips = len(values)
+    generator = derive_generator(seed, "bootstrap", clips)
+    # a resample is how often each clip is drawn; a few hundred at once bound the memory
+    means = [
+        generator.multinomial(clips, np.full(clips, 1 / clips), size=DRAWN_AT_ONCE).astype(np.float64) @ values / clips
+        for _ in range(RESAMPLES // DRAWN_AT_ONCE)
+    ]
+    lows, highs = np.quantile(np.concatenate(means), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
+    return list(zip(lows.tolist(), highs.tolist(), strict=True))
 
 
 def intervals(clips: Sequence[ClipResult], measures: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """`bootstrap_interval` of each measure over the clips that have a finite number of it."""
-    found = {}
+    """`bootstrap_intervals` of each measure over the clips that have a finite number of it, where two do."""
+    alike: dict[tuple[int, ...], list[str]] = {}
     for name in measures:
-        values = [clip.values[name] for clip in clips if math.isfinite(clip.values.get(name, math.nan))]
-        interval = bootstrap_interval(np.array(values, np.float64))
-        if interval is not None:
-            found[name] = interval
+        having = tuple(index for index, clip in enumerate(clips) if math.isfinite(clip.values.get(name, math.nan)))
+        alike.setdefault(having, []).append(name)
+    found: dict[str, tuple[float, float]] = {}
+    for having, names in alike.items():
+        if len(having) > 1:
+            values = np.array([[clips[index].values[name] for name in names] for index in having], np.float64)
+            found.update(zip(names, bootstrap_intervals(values), strict=True))
     return found

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ class ClipMetric(Metric, ABC):
         higher_is_better: which way is up.
         needs_clean: whether the measure compares with the clean clip.
         file_name: of the pretrained network behind the measure, None where there is none.
+        files: every pretrained file that was found for it, detectors' too, where it was built from a configuration.
         least_side: pixels that a frame needs along each side; smaller frames have no answer.
     """
 
@@ -32,6 +34,7 @@ class ClipMetric(Metric, ABC):
     higher_is_better: bool
     needs_clean: bool = True
     file_name: str | None = None
+    files: tuple[Path, ...] = ()
     least_side: int = 1
     full_state_update = False
 
@@ -107,7 +110,8 @@ class MeanMetric(ClipMetric):
         """(count,) a number for each of the segment's own frames."""
         if min(segment.all("restored").shape[-2:]) < self.least_side:
             return segment.restored_like((segment.count,), torch.nan)
-        return torch.where(segment.sound, self.per_frame(segment), torch.inf)
+        sound = segment.sound_steps if self.of_pairs else segment.sound
+        return torch.where(sound, self.per_frame(segment), torch.inf)
 
     @abstractmethod
     def per_frame(self, segment: Segment) -> Tensor:
@@ -123,8 +127,8 @@ class MeanMetric(ClipMetric):
         """How many frames have no answer, of a measure that should have one for each."""
         missing = int(evidence.isnan().sum())
         if self.least_side > 1 and missing == len(evidence):
-            what = "two frames of" if self.of_pairs else "frames of"
-            return f"no frame has an answer: it needs {what} {self.least_side} pixels or more a side"
+            before = ", and one before them" if self.of_pairs else ""
+            return f"no frame has an answer; frames need {self.least_side} pixels a side{before}"
         return f"{missing} of {len(evidence)} frames have no answer" if missing and not self.of_pairs else ""
 
     @staticmethod

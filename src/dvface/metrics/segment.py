@@ -92,11 +92,18 @@ class Segment:
         return self.all("restored").new_full(shape, value)
 
     @cached_property
+    def _finite(self) -> Tensor:
+        return self.all("restored").isfinite().flatten(1).all(dim=1)
+
+    @property
     def sound(self) -> Tensor:
-        """(count,) bool: a frame, and the one before it, hold finite numbers alone."""
-        finite = self.all("restored").isfinite().flatten(1).all(dim=1)
-        if not self.joined:
-            finite = torch.cat([finite[:1], finite])
+        """(count,) bool: a restored frame holds finite numbers alone."""
+        return self._finite[self.joined :]
+
+    @property
+    def sound_steps(self) -> Tensor:
+        """(count,) bool: a restored frame, and the one before it where there is one, hold finite numbers alone."""
+        finite = self._finite if self.joined else torch.cat([self._finite[:1], self._finite])
         return finite[1:] & finite[:-1]
 
     def seen(self, key: Hashable, side: Side, look: Callable[[Tensor], list[Seen]]) -> list[Seen]:

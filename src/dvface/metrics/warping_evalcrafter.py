@@ -39,6 +39,7 @@ class EvalCrafterWarpingError(MeanMetric):
             "frames 255 times too dark"
         )
         self.file_name = flow.file_name
+        self.least_side = 2  # frames are halved
 
     def per_frame(self, segment: Segment) -> Tensor:
         """Error of each frame warped back onto the one before."""

@@ -15,12 +15,7 @@ class Frozen(nn.Module):
     Once `freeze` has run, its tensors are non-persistent buffers: `.to()` moves them, yet they are in no
     owner's `parameters()` (no optimiser trains them) or `state_dict()` (no checkpoint carries them). It stays
     in evaluation mode whatever its owner does. Gradients with respect to its inputs still flow.
-
-    Attributes:
-        source: the file that its tensors come from.
     """
-
-    source: Path
 
     def freeze(self, state: dict[str, Tensor], source: Path) -> None:
         """Load ``state`` strictly, then turn every tensor into a non-persistent buffer.
@@ -28,7 +23,6 @@ class Frozen(nn.Module):
         Raises:
             UserError: ``state``, read from ``source``, is that of another network.
         """
-        self.source = source
         try:
             self.load_state_dict(state)
         except RuntimeError as error:

@@ -126,6 +126,8 @@ class ShiftTolerantLPIPS(PerceptualNetwork):
         WeightsMissing: the file cannot be had.
     """
 
+    least_side = 24
+
     def __init__(self, network: Network = "alex", weights: str | Path | None = None) -> None:
         if network == "alex":
             stem = [nn.Conv2d(3, 64, kernel_size=11, padding=2), Blur(64), nn.ReLU()]

@@ -8,6 +8,7 @@ from dvface.weights.lookup import (
     Weights,
     WeightsMissing,
     cache_folder,
+    noting_finds,
 )
 from dvface.weights.tensors import read_tensors
 
@@ -19,5 +20,6 @@ __all__ = [
     "Weights",
     "WeightsMissing",
     "cache_folder",
+    "noting_finds",
     "read_tensors",
 ]

@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path, PurePosixPath
@@ -12,6 +14,27 @@ from dvface.files import sha256
 
 FOLDER_VARIABLE = "DVFACE_WEIGHTS"
 Place = Literal["folder", "cache", "package"]
+
+
+_finds: ContextVar[list[Path] | None] = ContextVar("finds", default=None)
+
+
+@contextmanager
+def noting_finds() -> Iterator[list[Path]]:
+    """Yield a list that grows by every file that `Weights.find` gives within this context, in this thread."""
+    finds: list[Path] = []
+    token = _finds.set(finds)
+    try:
+        yield finds
+    finally:
+        _finds.reset(token)
+
+
+def _noted(path: Path) -> Path:
+    finds = _finds.get()
+    if finds is not None:
+        finds.append(path)
+    return path
 
 
 class WeightsMissing(Exception):
@@ -127,12 +150,12 @@ class Weights:
             path = Path(explicit)
             if not path.is_file():
                 raise UserError(f"weights file {path} ({self.name}) does not exist; correct the path")
-            return path
+            return _noted(path)
         found = self.locate()
         if found is None:
             looked = f" (looked in: {', '.join(self._places())})"
             raise WeightsMissing(f"{self.name} is not at hand{looked}{self._remedy()}")
-        return found.path
+        return _noted(found.path)
 
     def locate(self) -> Found | None:
         """The first that exists of ``$DVFACE_WEIGHTS``, the user's cache, the installed package; None for none."""
