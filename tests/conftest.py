@@ -1,6 +1,7 @@
 """What several test folders share: the smallest real system, a small data set of real footage."""
 
 import os
+import signal
 import tempfile
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +21,8 @@ from dvface.data.shards import Clip, write_shards
 from dvface.models.restorer import Restorer
 
 torch.set_num_threads(1)  # two processes share the cores
+# under nohup or in the background Ctrl-C is ignored, by children too, and tests that press it would wait
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SMALLEST = [
     "size.token_dim=32",

@@ -21,7 +21,7 @@ from dvface.data_prep.testsets.build import build_testset
 from dvface.data_prep.testsets.settings import TestsetSettings
 from dvface.data_prep.work import PARTS
 from dvface.errors import UserError
-from dvface.evaluation.files import matched
+from dvface.evaluation.matching import matched
 from dvface.video.probe import probe
 from dvface.video.read import read_video
 from dvface.video.write import EXACT, write_video

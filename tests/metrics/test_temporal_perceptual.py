@@ -107,4 +107,4 @@ def test_one_frame_has_no_answer(made_up_lpips, clips):
     metric.update(*(clip[:, :, :1] for clip in clips))
     assert metric.compute().isnan()
     assert (metric.clips, metric.skipped) == (0, 1)
-    assert "two frames" in metric.remark(torch.tensor([torch.nan]))
+    assert "one before them" in metric.remark(torch.tensor([torch.nan]))
