@@ -34,7 +34,7 @@ OF_PREPARE = load("prepare").keys() & groups().keys()
 OF_TESTSET = {"protocol"}
 OF_SWEEP = {"launcher"}
 OF_METRICS = {"flow", "embedding"}
-OF_TRAIN = groups().keys() - OF_PREPARE - OF_TESTSET - OF_SWEEP - OF_METRICS
+OF_TRAIN = groups().keys() - OF_PREPARE - OF_TESTSET - OF_SWEEP - OF_METRICS - {"metrics"}
 
 
 def variants(of: Collection[str]) -> list[tuple[str, str]]:
@@ -60,6 +60,11 @@ def test_every_file_of_the_prepare_command_composes_into_a_valid_configuration(g
 def test_every_part_of_a_measure_composes_into_a_valid_configuration(group: str, variant: str) -> None:
     measure = {"flow": "ewarp", "embedding": "vidd"}[group]
     check(resolve(filled(load("train", [f"metrics=[{measure}]", f"{group}@metrics.{measure}.{group}={variant}"]))))
+
+
+def test_all_measures_and_groups_of_them_compose_into_a_valid_configuration() -> None:
+    settings = check(resolve(filled(load("train", [f"metrics=[{','.join(groups()['metrics'])}]"]))))
+    assert settings.metrics.keys() >= {"psnr", "ewarp", "niqe", "dover"}
 
 
 @pytest.mark.parametrize(("group", "variant"), variants(OF_TRAIN))

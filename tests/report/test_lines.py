@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dvface.report.lines import BANDS, COLUMNS, LEFT, PLOT, RIGHT, TOP, WIDTH, Line, line_plot
@@ -85,6 +85,7 @@ def test_numbers_that_are_all_alike_stand_in_the_middle(value):
     assert first == second == pytest.approx((LEFT + (WIDTH - LEFT - RIGHT) / 2, TOP + PLOT / 2), abs=0.06)
 
 
+@example(values=[0.99999], label="")
 @given(
     st.lists(st.one_of(st.none(), st.floats(allow_nan=True, width=32)), min_size=1, max_size=60),
     st.text(max_size=8),

@@ -177,7 +177,8 @@ def _tick(value: float, step: float) -> str:
     """With as many digits as tell one tick from the next."""
     digits = max(0, -math.floor(math.log10(step) + 1e-6))
     if digits > 5 or abs(value) >= 1e6:
-        return f"{value:.3g}"
+        significant = math.floor(math.log10(abs(value) / step)) + 2 if value else 1
+        return f"{value:.{max(3, significant)}g}"
     return f"{round(value, digits) + 0.0:,.{digits}f}"
 
 
