@@ -46,6 +46,7 @@ def load(command: str, overrides: Sequence[str] = ()) -> DictConfig:
     """
     overrides = [_literal(text) for text in overrides]
     _check_variants(overrides)
+    overrides = [_each_once(text) for text in overrides]
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(folder()), version_base="1.3"):
@@ -134,6 +135,25 @@ def _check_variants(overrides: Sequence[str]) -> None:
                     f"{override.key_or_group}={variant}: there is no such variant{nearest(variant, variants)} "
                     f"(one of: {', '.join(variants)})"
                 )
+
+
+def _each_once(text: str) -> str:
+    """``GROUP=[a,b]`` with each variant once, bundles replaced by what they hold: Hydra refuses a part chosen twice."""
+    override = OverridesParser.create().parse_override(text)
+    chosen = override.value()
+    if override.key_or_group not in groups() or not isinstance(chosen, list):
+        return text
+    each = dict.fromkeys(name for variant in chosen for name in _unbundled(override.key_or_group, str(variant)))
+    return f"{override.key_or_group}=[{','.join(each)}]"
+
+
+def _unbundled(group: str, variant: str) -> list[str]:
+    """The variants that ``variant``, a file with nothing but a list of others, stands for; else itself."""
+    tree = OmegaConf.load(folder() / group / f"{variant}.yaml")
+    held = list(tree["defaults"]) if isinstance(tree, DictConfig) and list(tree) == ["defaults"] else []
+    if not held or not all(isinstance(name, str) for name in held):
+        return [variant]
+    return [name for bundled in held for name in _unbundled(group, str(bundled))]
 
 
 def _sentence(error: Exception, command: str, overrides: Sequence[str]) -> str:
