@@ -29,7 +29,7 @@ from dvface.video.write import GOOD, LOSSLESS, write_video
 
 RIVALS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "psnr": ("psnr", {}),
-    "psnr_y": ("psnry", {}),
+    "psnr_y": ("psnry", {"color_space": "ycbcr"}),
     "ssim": ("ssim", {"test_y_channel": False}),
     "ms_ssim": ("ms_ssim", {"test_y_channel": False}),
     "lpips_alex": ("lpips", {}),
