@@ -6,8 +6,9 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from dvface.config.compose import load, resolve
-from dvface.config.schema import EvaluateSettings, validated
+from dvface.config.schema import validated
 from dvface.errors import UserError
+from dvface.evaluation.settings import EvaluateSettings
 
 
 def evaluate(overrides: Sequence[str]) -> None:
