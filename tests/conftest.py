@@ -2,9 +2,16 @@
 
 import os
 import signal
+import sys
 import tempfile
 from fractions import Fraction
 from pathlib import Path
+
+if sys.dont_write_bytecode and sys.prefix != sys.base_prefix:
+    # else each of the many processes that tests start would compile all that it imports: seconds, over and over
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = os.path.join(sys.prefix, "bytecode")
+    sys.dont_write_bytecode = False
 
 import numpy as np
 import pytest

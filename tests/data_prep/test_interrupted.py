@@ -10,29 +10,38 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.data_prep.footage import RATE, contents, run
+from tests.training.processes import CONTEXT, PATIENCE, Command
 
+from dvface.cli.main import run as main
 from dvface.data.shards import verify
 from dvface.data_prep.engines import cluster
 from dvface.data_prep.folder import alone
 from dvface.errors import UserError
 from dvface.video.write import write_video
 
-KILLED_BY_ITSELF = """
-import os, signal, sys
-from pathlib import Path
-left = int(sys.argv[1])
-really = Path.replace
-def replace(self, target):
-    global left
-    left -= 1
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return really(self, target)
-Path.replace = replace
-sys.argv = ["dvface", *sys.argv[2:]]
-from dvface.cli.main import run
-run()
-"""
+
+def killed_by_itself(left: int, words: list[str]) -> None:
+    """A command that ends as if by a power cut just before the file number ``left`` appears."""
+    really = Path.replace
+
+    def replace(self: Path, target: str | Path) -> Path:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return really(self, target)
+
+    Path.replace = replace  # type: ignore[method-assign]
+    sys.argv = ["dvface", *words]
+    main()
+
+
+def kill(point: int, *words: str) -> int | None:
+    """The exit code of a command that kills itself, in a process that has imported everything."""
+    process = CONTEXT.Process(target=killed_by_itself, args=(point, ["degrade", *words]))
+    process.start()
+    process.join()
+    return process.exitcode
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +70,7 @@ def test_killed_at_many_points_it_ends_with_the_same_bytes(
     for point in points:
         killed = tmp_path / f"killed-{point}"
         commands[1] = f"output={killed}"
-        done = subprocess.run([sys.executable, "-c", KILLED_BY_ITSELF, str(point), "degrade", *commands], check=False)
-        assert done.returncode == -signal.SIGKILL
+        assert kill(point, *commands) == -signal.SIGKILL
         assert contents(killed) != undisturbed
         assert not (killed / "manifest.jsonl").exists()
         assert contents(run(clean, killed, *words)) == undisturbed
@@ -72,7 +80,7 @@ def test_killed_at_many_points_it_ends_with_the_same_bytes(
 def test_what_is_done_is_not_done_again(clean: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [f"input={clean}", f"output={out}", "recipe=light", "jobs=1"]
-    subprocess.run([sys.executable, "-c", KILLED_BY_ITSELF, "7", "degrade", *command], check=False)
+    assert kill(7, *command) == -signal.SIGKILL
     first = out / "clean" / "0.mp4"
     before = first.stat().st_mtime_ns
     run(clean, out)
@@ -94,7 +102,7 @@ def test_with_the_parent_killed_among_its_workers_it_ends_with_the_same_bytes(cl
     out = tmp_path / "out"
     command = [sys.executable, "-m", "dvface.cli.main", "degrade", f"input={clean}", f"output={out}", "recipe=light"]
     process = subprocess.Popen([*command, "jobs=2", *words], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while len(list(out.glob(".parts/*.jsonl"))) < 3 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     process.kill()
@@ -109,11 +117,11 @@ def test_ctrl_c_says_how_to_go_on(clean: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [*command, "jobs=2", *words], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while len(list(out.glob(".parts/*.jsonl"))) < 3 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: workers get it too
-    said, errors = process.communicate(timeout=60)
+    said, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "interrupted; the same command goes on from here" in said
     assert "Traceback" not in said + errors
@@ -127,17 +135,16 @@ def test_two_at_once_are_kept_apart(clean: Path, tmp_path: Path) -> None:
 
 
 def test_the_exit_code_is_0_if_anything_was_written_and_2_if_nothing(clean: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "dvface.cli.main", "degrade", "recipe=light", "jobs=1"]
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "bad.mp4").write_text("no video")
     codes = {}
     for source in (clean, tmp_path / "bad"):
-        words = [f"input={source}", f"output={tmp_path / 'out' / source.name}"]
-        done = subprocess.run([*command, *words], capture_output=True, text=True, check=False)
-        codes[source] = done.returncode
-        assert "Traceback" not in done.stderr
-        assert "bad.mp4: cannot be opened as a video" in done.stdout + done.stderr
-    assert codes == {clean: 0, tmp_path / "bad": 2}
+        words = [f"input={source}", f"output={tmp_path / 'out' / source.name}", "recipe=light", "jobs=1"]
+        command = Command(["degrade", *words], tmp_path / "said" / source.name)
+        codes[source] = command.wait()
+        assert "Traceback" not in command.words()
+        assert "bad.mp4: cannot be opened as a video" in command.words()
+    assert codes == {clean: [0], tmp_path / "bad": [2]}
 
 
 @pytest.mark.slow

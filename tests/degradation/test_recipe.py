@@ -5,6 +5,7 @@ import json
 import math
 import multiprocessing
 import re
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -13,9 +14,11 @@ import pytest
 from hydra.utils import instantiate
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
+from dvface.config.compose import load
 from dvface.degradation.compression import JPEG
+from dvface.degradation.mixture import Mixture
 from dvface.degradation.operator import Sometimes
 from dvface.degradation.recipe import Recipe
 from dvface.errors import UserError
@@ -92,10 +95,13 @@ STATED = {
 """The ranges that the systems state, written down a second time."""
 
 
-def build(name: str, overrides: tuple[str, ...] = ()) -> Recipe:
-    return instantiate(
-        OmegaConf.merge(OmegaConf.load(FOLDER / f"{name}.yaml"), OmegaConf.from_dotlist(list(overrides)))
-    )
+@cache
+def configured(name: str) -> DictConfig:
+    return load("degrade", [f"degradation={name}"]).degradation
+
+
+def build(name: str, overrides: tuple[str, ...] = ()) -> Recipe | Mixture:
+    return instantiate(OmegaConf.merge(configured(name), OmegaConf.from_dotlist(list(overrides))))
 
 
 def random_clip(frames: int = 3, height: int = 37, width: int = 50) -> np.ndarray:

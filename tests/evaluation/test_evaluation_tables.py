@@ -99,3 +99,30 @@ def test_frames_csv_has_a_line_a_frame_under_the_restored_video_s_numbers():
 @pytest.mark.parametrize(("measure", "form"), [("psnr_y", ".2f"), ("fvd", ".2f"), ("ssim", ".4f"), ("tof", ".4f")])
 def test_numbers_have_the_digits_that_papers_print(measure, form):
     assert number_form(measure) == form
+
+
+FORMULAS = ['=HYPERLINK("a","b")', "+1+cmd", "-2+3", "@SUM(A1)", " =1", "＝1+1"]
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_names_of_files_are_no_formulas_in_csv_and_stay_as_they_are_elsewhere(name):
+    clips = [ClipResult(name, 1, 0, {"psnr": -1.5}, {"psnr": [-1.5]}, [0])]
+    one = SetResult(name, clips, {"psnr": -1.5}, {}, [PSNR], {})
+    written = {
+        "clips": clips_table(one).csv(),
+        "methods": methods_table([one, result()]).csv(),
+        "frames": "".join(frames_csv(one)),
+    }
+    rows = {file: list(csv.reader(io.StringIO(text)))[1] for file, text in written.items()}
+    assert rows["clips"] == ["'" + name, "1", "-1.5"]
+    assert rows["methods"][0] == "'" + name
+    assert rows["frames"] == ["'" + name, "0", "-1.5"]
+    assert clips_table(one).text().splitlines()[2].startswith(name)
+
+
+def test_a_name_that_is_no_formula_stands_in_csv_as_it_is():
+    clips = [ClipResult(name, 1, 0, {}, {"psnr": [1.0]}, [0]) for name in ("a=b", "1-2", "'quoted", "", "é@home")]
+    one = SetResult("ours", clips, {}, {}, [PSNR], {})
+    for text in (clips_table(one).csv(), "".join(frames_csv(one))):
+        names = [row[0] for row in csv.reader(io.StringIO(text))][1:6]
+        assert names == [clip.name for clip in clips]

@@ -26,6 +26,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory, paired_shards: Path) -> R
     return Runs(tmp_path_factory.mktemp("finished"), paired_shards).train("name=whole")
 
 
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory, paired_shards: Path) -> tuple[Runs, RunFolder]:
+    """A run called "mine" that ended after its third step, to be read only, and the runs beside it."""
+    runs = Runs(tmp_path_factory.mktemp("interrupted"), paired_shards)
+    with pytest.MonkeyPatch.context() as patch:
+        return runs, runs.cut(patch, "name=mine")
+
+
 def weights(folder: RunFolder) -> dict[str, torch.Tensor]:
     return load_file(folder.weights("codebook"))
 
@@ -62,8 +70,8 @@ class TestResume:
         assert runs.said[-1] == f"finished before: {cut.path}"
         assert cut.weights("codebook").stat().st_mtime_ns == written
 
-    def test_a_name_of_another_configuration_is_refused(self, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-        runs.cut(monkeypatch, "name=mine")
+    def test_a_name_of_another_configuration_is_refused(self, interrupted: tuple[Runs, RunFolder]) -> None:
+        runs, _ = interrupted
         with pytest.raises(UserError, match=r"name=mine: .* other settings \(seed: 0 -> 1\); give another name"):
             runs.train("name=mine", "seed=1")
 
@@ -88,12 +96,12 @@ class TestResume:
             resume_run(tmp_path, runs.said.append)
 
     def test_a_run_in_the_hands_of_another_process_is_refused(
-        self, runs: Runs, monkeypatch: pytest.MonkeyPatch
+        self, interrupted: tuple[Runs, RunFolder], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from dvface.training import run_folder
 
         monkeypatch.setattr(run_folder, "PATIENCE", 0.1)
-        cut = runs.cut(monkeypatch)
+        runs, cut = interrupted
         with run_folder.held(cut), pytest.raises(UserError, match="in the hands of another process"):
             resume_run(cut.path, runs.said.append)
 
@@ -126,8 +134,8 @@ class TestFork:
         assert any("codebook goes on at step 4" in line for line in runs.said)
         assert before == {path: path.read_bytes() for path in finished.path.rglob("*") if path.is_file()}
 
-    def test_a_changed_learning_rate_counts(self, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-        cut = runs.cut(monkeypatch, after=3)
+    def test_a_changed_learning_rate_counts(self, runs: Runs, interrupted: tuple[Runs, RunFolder]) -> None:
+        _, cut = interrupted
         before = read_checkpoint(cut.checkpoint("codebook"))
         still = runs.train(f"fork={cut.path}", "stages.codebook.module.learning_rate=1e-12")
         for name, value in weights(still).items():
@@ -135,10 +143,10 @@ class TestFork:
                 assert torch.allclose(value, before["state_dict"][f"model.{name}"], atol=1e-7), name
 
     def test_optimiser_and_data_go_on_too(
-        self, runs: Runs, finished: RunFolder, monkeypatch: pytest.MonkeyPatch
+        self, runs: Runs, finished: RunFolder, interrupted: tuple[Runs, RunFolder]
     ) -> None:
         # Forked under the same settings, a cut run ends like the one that was not cut.
-        cut = runs.cut(monkeypatch)
+        _, cut = interrupted
         assert same(weights(runs.train(f"fork={cut.path}")), weights(finished))
 
     @pytest.mark.parametrize(
@@ -197,8 +205,8 @@ class TestWarmStart:
         resume_run(cut.path, runs.said.append)
         assert cut.weights("codebook").is_file()
 
-    def test_of_an_unfinished_run_too(self, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-        cut = runs.cut(monkeypatch)
+    def test_of_an_unfinished_run_too(self, runs: Runs, interrupted: tuple[Runs, RunFolder]) -> None:
+        _, cut = interrupted
         runs.train(f"warm_start={cut.path}", "stages.codebook.steps=1")
 
 

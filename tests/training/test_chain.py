@@ -56,6 +56,14 @@ def trained_chain(paired_shards: Path, tmp_path_factory: pytest.TempPathFactory)
     return folder
 
 
+@pytest.fixture(scope="module")
+def plain_restorer(paired_shards: Path, trained_chain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of the third stage alone, with which others are compared."""
+    folder = tmp_path_factory.mktemp("plain")
+    train(settings(paired_shards, "stage=restorer", f"start_from={trained_chain}"), folder)
+    return folder
+
+
 class PowerCut(Exception):
     """Stands for whatever ends a process."""
 
@@ -226,38 +234,35 @@ def test_an_interrupted_run_with_a_moving_average_equals_an_uninterrupted_one(
 
 
 def test_gradient_checkpointing_trains_what_plain_training_trains(
-    paired_shards: Path, trained_chain: Path, tmp_path: Path
+    paired_shards: Path, trained_chain: Path, plain_restorer: Path, tmp_path: Path
 ) -> None:
     start = ("stage=restorer", f"start_from={trained_chain}")
-    plain = train(settings(paired_shards, *start), tmp_path / "plain").state_dict()
+    plain = load_file(RunFolder(plain_restorer).weights("restorer"))
     saving = train(settings(paired_shards, *start, "trainer.gradient_checkpointing=true"), tmp_path / "saving")
-    torch.testing.assert_close(saving.state_dict(), plain, atol=1e-6, rtol=0)
+    torch.testing.assert_close(dict(saving.state_dict()), plain, atol=1e-6, rtol=0)
 
 
 def test_half_precision_moves_the_weights_where_full_precision_moves_them(
-    paired_shards: Path, trained_chain: Path, tmp_path: Path
+    paired_shards: Path, trained_chain: Path, plain_restorer: Path, tmp_path: Path
 ) -> None:
-    start = ("stage=restorer", f"start_from={trained_chain}")
-    still = "stages.restorer.module.learning_rate=1e-20"
-    kinds = {"start": still, "full": "trainer.precision=32-true", "half": "trainer.precision=bf16-mixed"}
-    begin, full, half = (
-        torch.cat(
-            [
-                value.detach().flatten()
-                for value in train(settings(paired_shards, *start, change), tmp_path / kind).backbone.parameters()
-            ]
-        )
-        for kind, change in kinds.items()
-    )
+    words = ("stage=restorer", f"start_from={trained_chain}", "trainer.precision=bf16-mixed")
+    train(settings(paired_shards, *words), tmp_path)
+    assert settings(paired_shards).trainer.precision == "32-true"
+    ends = [(trained_chain, "prior"), (plain_restorer, "restorer"), (tmp_path, "restorer")]
+    parts = [_below(load_file(RunFolder(folder).weights(stage)), "backbone") for folder, stage in ends]
+    begin, full, half = (torch.cat([part[name].flatten() for name in sorted(parts[0])]) for part in parts)
     assert not torch.equal(full, half), "bfloat16 was not in effect"
     assert torch.cosine_similarity(full - begin, half - begin, dim=0) > 0.9
-    losses = [read_curves(RunFolder(tmp_path / kind).curves("restorer"))["train/loss"] for kind in ("full", "half")]
+    losses = [read_curves(RunFolder(folder).curves("restorer"))["train/loss"] for folder in (plain_restorer, tmp_path)]
     assert dict(losses[1]) == pytest.approx(dict(losses[0]), rel=2e-2)
 
 
 def test_a_moving_average_follows_a_short_stage(paired_shards: Path, tmp_path: Path) -> None:
     stage = ("stage=codebook", "stages.codebook.steps=20", "stages.codebook.module.warmup_steps=1")
-    still = train(settings(paired_shards, *stage, "stages.codebook.module.learning_rate=1e-20"), tmp_path / "still")
+    still = train(
+        settings(paired_shards, *stage, "stages.codebook.steps=1", "stages.codebook.module.learning_rate=1e-20"),
+        tmp_path / "still",
+    )
     plain = train(settings(paired_shards, *stage), tmp_path / "plain")
     averaged = train(settings(paired_shards, *stage, "trainer.averaging=0.9999"), tmp_path / "averaged")
     begin, moved, kept = (
@@ -268,14 +273,14 @@ def test_a_moving_average_follows_a_short_stage(paired_shards: Path, tmp_path: P
 
 
 def test_a_compiled_backbone_trains_what_a_plain_one_trains(
-    paired_shards: Path, trained_chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    paired_shards: Path, trained_chain: Path, plain_restorer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Tracing is what can go wrong in our code; generating C++ would take a minute.
     monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(torch.nn.Module.compile, backend="eager"))
     start = ("stage=restorer", f"start_from={trained_chain}")
-    plain = train(settings(paired_shards, *start), tmp_path / "plain").state_dict()
+    plain = load_file(RunFolder(plain_restorer).weights("restorer"))
     compiled = train(settings(paired_shards, *start, "trainer.compile=true"), tmp_path / "compiled").state_dict()
-    torch.testing.assert_close(compiled, plain, atol=1e-5, rtol=0)
+    torch.testing.assert_close(dict(compiled), plain, atol=1e-5, rtol=0)
 
 
 def test_the_latent_stage_hands_its_backbone_to_the_pixel_stage(paired_shards: Path, tmp_path: Path) -> None:

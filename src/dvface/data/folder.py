@@ -23,11 +23,19 @@ class ShardFolders:
         held_out: the same, every clip with ``degraded.mp4``.
         cache: gives shards as files on this machine.
         pairs: how a training pair is made of a stored clip; None degrades fresh crops in every epoch.
+        held_out_clips: see `HeldOutShards`.
     """
 
-    def __init__(self, train: str, held_out: str, cache: ShardCache, pairs: Pairs | None = None) -> None:
+    def __init__(
+        self,
+        train: str,
+        held_out: str,
+        cache: ShardCache,
+        pairs: Pairs | None = None,
+        held_out_clips: int | None = None,
+    ) -> None:
         self.train = train
-        self.held_out_clips = HeldOutShards(held_out, cache)
+        self.held_out_clips = HeldOutShards(held_out, cache, held_out_clips)
         self.pairs: Pairs = pairs or FreshCrops()
 
     def training(self) -> list[TrainingSet]:
@@ -78,9 +86,16 @@ class MixedFolders:
         parts: the training sets by name; null leaves one out.
         held_out: see `ShardFolders`.
         cache: see `ShardFolders`.
+        held_out_clips: see `HeldOutShards`.
     """
 
-    def __init__(self, parts: Mapping[str, Part | None], held_out: str, cache: ShardCache) -> None:
+    def __init__(
+        self,
+        parts: Mapping[str, Part | None],
+        held_out: str,
+        cache: ShardCache,
+        held_out_clips: int | None = None,
+    ) -> None:
         if not isinstance(parts, Mapping):
             raise ValueError(f"data.source.parts={parts}: give data sets by name, as data=mixed has them")
         for name, part in parts.items():
@@ -92,7 +107,7 @@ class MixedFolders:
         self.parts = {name: part for name, part in parts.items() if part is not None}
         if not self.parts:
             raise ValueError("data.source.parts: a mixture needs at least one data set, and none is left; give one")
-        self.held_out_clips = HeldOutShards(held_out, cache)
+        self.held_out_clips = HeldOutShards(held_out, cache, held_out_clips)
 
     def training(self) -> list[TrainingSet]:
         """The training sets; all data sets are checked as far as their manifests tell.
@@ -118,11 +133,18 @@ class HeldOutShards:
     Args:
         address: folder or URL of a data set of shards.
         cache: gives shards as files on this machine.
+        clips: take so many, evenly spaced in the order of their keys, where the set has more; null takes all.
+
+    Raises:
+        ValueError: ``clips`` is below 1.
     """
 
-    def __init__(self, address: str, cache: ShardCache) -> None:
+    def __init__(self, address: str, cache: ShardCache, clips: int | None = None) -> None:
+        if clips is not None and clips < 1:
+            raise ValueError(f"held_out_clips={clips}: give 1 or more, or null for all")
         self.address = address
         self.cache = cache
+        self.clips = clips
 
     def check(self) -> TrainingSet:
         """The data set, checked as far as its manifest tells.
@@ -137,13 +159,17 @@ class HeldOutShards:
         return found
 
     def read(self) -> list[VideoPair]:
-        """Every clip, whole.
+        """The clips, whole.
 
         Raises:
             UserError: see `check`; or a shard cannot be had, or a clip is damaged or lacks a side.
         """
         reader = ShardReader(self.cache)
-        return [self._pair(reader, shard, key) for shard in self.check().shards for key in shard.keys]
+        found = [(shard, key) for shard in self.check().shards for key in shard.keys]
+        if self.clips is not None and self.clips < len(found):
+            ordered = sorted(found, key=lambda one: one[1])
+            found = [ordered[place * len(ordered) // self.clips] for place in range(self.clips)]
+        return [self._pair(reader, shard, key) for shard, key in found]
 
     def _pair(self, reader: ShardReader, shard: Shard, key: str) -> VideoPair:
         try:

@@ -12,10 +12,11 @@ from torch import Tensor
 from dvface.evaluation.panel import error_panel
 from dvface.evaluation.reading import Piece
 from dvface.evaluation.results import WorstFrame
+from dvface.evaluation.rows import EvidenceRows
 from dvface.files import whole_file
 from dvface.metrics.base import MeanMetric
 from dvface.metrics.segment import Segment
-from dvface.metrics.suite import MetricSuite, joined
+from dvface.metrics.suite import MetricSuite
 
 WORST = 3
 """Frames of a clip that are drawn, at most: one of a piece."""
@@ -45,7 +46,7 @@ def look(
     label: str,
     advance: Callable[[int], None],
 ) -> Looked:
-    """Watch a clip once.
+    """Watch a clip once; what is kept of a frame is its numbers alone, however long the clip is.
 
     Args:
         suite: the measures.
@@ -60,7 +61,7 @@ def look(
     first = leading(suite)
     judge = suite.metrics[first] if first is not None and first in names else None
     worst = WorstFrames(judge if isinstance(judge, MeanMetric) else None)
-    found: list[dict[str, Tensor]] = []
+    found = EvidenceRows()
     segment: Segment | None = None
     # a GPU's short cut for convolutions keeps three digits, which is too few for numbers to be compared
     exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=False)
@@ -68,11 +69,11 @@ def look(
         for piece in pieces:
             segment = piece.segment(segment, device)
             seen = {name: evidence.cpu() for name, evidence in suite.look(segment, names).items()}
-            found.append(seen)
+            found.add(seen)
             worst.consider(piece, seen)
             numbers.extend(range(piece.first, piece.first + len(piece.restored)))
             advance(len(piece.restored))
-    return Looked(joined(found), numbers, worst.draw(pictures, label))
+    return Looked(found.whole(), numbers, worst.draw(pictures, label))
 
 
 def leading(suite: MetricSuite) -> str | None:

@@ -11,7 +11,13 @@ from dvface.models.zero import zero
 
 
 class Refinement(nn.Module, ABC):
-    """Decoded frames to restored frames, knowing the degraded ones."""
+    """Decoded frames to restored frames, knowing the degraded ones.
+
+    Attributes:
+        spatial_multiple: height and width must be multiples of this, in pixels.
+    """
+
+    spatial_multiple: int = 1
 
     @abstractmethod
     def forward(self, decoded: Tensor, degraded: Tensor) -> Tensor:
@@ -37,6 +43,8 @@ class ConvolutionRefinement(Refinement):
         blocks: residual blocks.
     """
 
+    spatial_multiple = 2
+
     def __init__(self, channels: int, blocks: int) -> None:
         super().__init__()
         # Half resolution in the channels: four times as fast, and nothing is lost.
@@ -50,7 +58,7 @@ class ConvolutionRefinement(Refinement):
         self.shuffle = nn.PixelShuffle(2)
 
     def forward(self, decoded: Tensor, degraded: Tensor) -> Tensor:
-        """See the base class; height and width are even."""
+        """See the base class."""
         frames = rearrange(torch.cat([decoded, degraded], dim=1), "b c t h w -> (b t) c h w")
         residual = self.shuffle(self.output(self.body(frames)))
         return decoded + rearrange(residual, "(b t) c h w -> b c t h w", b=decoded.shape[0])

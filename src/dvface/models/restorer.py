@@ -55,7 +55,9 @@ class Restorer(nn.Module):
     def spatial_multiple(self) -> int:
         """Height and width must be multiples of this, in pixels."""
         return lcm(
-            self.autoencoder.spatial_stride * self.backbone.spatial_multiple, self.prior.encoder.spatial_stride, 2
+            self.autoencoder.spatial_stride * self.backbone.spatial_multiple,
+            self.prior.encoder.spatial_stride,
+            self.refinement.spatial_multiple,
         )
 
     @property

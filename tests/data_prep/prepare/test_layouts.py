@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from dvface.config.build import build
 from dvface.config.compose import folder, groups
 from dvface.config.schema import check_arguments
-from dvface.data_prep.prepare.layouts.folder import RFVLQ, AnyFolder, FrameFolders
+from dvface.data_prep.prepare.layouts.folder import RFVLQ, AnyFolder, FrameFolders, SplitFolders
 from dvface.data_prep.prepare.layouts.named import HDTF, VFHQ, CelebVHQ, VoxCeleb2
 from dvface.data_prep.prepare.names import keys, safe, shown
 from dvface.data_prep.prepare.source import Origin
@@ -203,7 +203,7 @@ def test_frame_folders_take_no_videos(tmp_path: Path) -> None:
     assert [one.source for one in rejected] == ["b.mp4", "one/clip.mp4"]
 
 
-def origins(layout: AnyFolder | HDTF | VFHQ | VoxCeleb2 | CelebVHQ | RFVLQ, root: Path) -> dict[str, Origin]:
+def origins(layout: AnyFolder | HDTF | VFHQ | VoxCeleb2 | CelebVHQ | RFVLQ | SplitFolders, root: Path) -> dict[str, Origin]:
     return {source.name: source.origin for source in layout.find(root)[0]}
 
 
@@ -259,6 +259,18 @@ def test_rfv_lq_is_for_testing_only(tmp_path: Path) -> None:
     }
 
 
+def test_folders_named_after_splits_prescribe_them(tmp_path: Path) -> None:
+    lay(tmp_path, "train/1.mp4", "train/more/2.mp4", "validation/3/0.png", "test/4.mp4", "other/5.mp4", "train.mp4")
+    assert origins(SplitFolders(), tmp_path) == {
+        "train/1.mp4": Origin("train/1", split="train"),
+        "train/more/2.mp4": Origin("train/more/2", split="train"),
+        "validation/3": Origin("validation/3", split="validation"),
+        "test/4.mp4": Origin("test/4", split="test"),
+    }
+    _, rejected = SplitFolders().find(tmp_path)
+    assert [one.source for one in rejected] == ["other/5.mp4", "train.mp4"]
+
+
 def test_wrong_inputs_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"input=.*nowhere does not exist"):
         AnyFolder().find(tmp_path / "nowhere")
@@ -271,7 +283,7 @@ def test_wrong_inputs_are_named(tmp_path: Path) -> None:
 
 def test_every_layout_of_the_configuration_builds() -> None:
     names = groups()["layout"]
-    assert set(names) == {"folder", "frames", "vfhq", "hdtf", "voxceleb2", "celebvhq", "rfv_lq"}
+    assert set(names) == {"folder", "frames", "vfhq", "hdtf", "voxceleb2", "celebvhq", "rfv_lq", "splits"}
     for name in names:
         tree = OmegaConf.to_container(OmegaConf.load(folder() / "layout" / f"{name}.yaml"))
         assert isinstance(tree, dict)

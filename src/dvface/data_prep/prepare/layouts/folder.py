@@ -5,6 +5,7 @@ from typing import ClassVar
 from dvface.data_prep.prepare.layouts.base import Walked
 from dvface.data_prep.prepare.names import shown
 from dvface.data_prep.prepare.source import Origin
+from dvface.data_prep.prepare.split import TEST, TRAIN, VALIDATION
 
 
 class AnyFolder(Walked):
@@ -16,6 +17,20 @@ class FrameFolders(Walked):
 
     expected: ClassVar[str] = "a folder of png or jpg frames"
     videos: ClassVar[bool] = False
+
+
+class SplitFolders(Walked):
+    """Folders ``train``, ``validation`` and ``test`` with videos or folders of frames at any depth; the folder prescribes.
+
+    Each video is a recording of its own. What lies beside these folders does not fit.
+    """
+
+    expected: ClassVar[str] = "a path that begins with train/, validation/ or test/"
+
+    def origin(self, stem: str) -> Origin | None:
+        """See `Walked.origin`."""
+        first, _, rest = stem.partition("/")
+        return Origin(shown(stem), split=first) if rest and first in (TRAIN, VALIDATION, TEST) else None
 
 
 class RFVLQ(Walked):
