@@ -17,6 +17,9 @@ from dvface.config.schema import (
 from dvface.errors import UserError, nearest
 from dvface.weights import WeightsMissing
 
+NEWEST = "newest"
+"""The checkpoint that stands for the newest finished run."""
+
 
 def train(overrides: Sequence[str]) -> None:
     """`dvface train`: a new run, the same words' old one, or with ``resume=RUN`` that one."""
@@ -52,11 +55,12 @@ def restore(overrides: Sequence[str]) -> None:
     """`dvface restore`: a video in, a video out."""
     from dvface.inference.restore import restore_file
     from dvface.inference.windows import WindowedRestorer
-    from dvface.models.restorer import CONFIG_FILE, Restorer, best_device
+    from dvface.models.model_folder import model_folder
+    from dvface.models.restorer import Restorer, best_device
 
     settings = validated(RestoreSettings, resolve(load("restore", overrides)))
-    checkpoint = Path(settings.checkpoint) if settings.checkpoint else newest_model(Path(settings.runs))
-    model = Restorer.from_pretrained(checkpoint if (checkpoint / CONFIG_FILE).is_file() else checkpoint / "model")
+    checkpoint = newest_run(Path(settings.runs)) if settings.checkpoint == NEWEST else settings.checkpoint
+    model = Restorer.from_pretrained(model_folder(checkpoint))
     try:
         restorer = WindowedRestorer(model.to(best_device()), settings.window, settings.overlap)
     except ValueError as error:
@@ -66,16 +70,16 @@ def restore(overrides: Sequence[str]) -> None:
     print(f"restored {frames} frames: {settings.output}")
 
 
-def newest_model(runs: Path) -> Path:
-    """The model of the newest finished run.
+def newest_run(runs: Path) -> Path:
+    """The newest finished run.
 
     Raises:
         UserError: no run has one.
     """
     finished = sorted(runs.glob("*/*/metrics.json"), key=lambda path: path.stat().st_mtime)
     if not finished:
-        raise UserError(f"no trained model below {runs}; run: dvface train, or give checkpoint=FOLDER")
-    return finished[-1].parent / "model"
+        raise UserError(f"no trained model below {runs}; run: dvface train, or give checkpoint=small or a FOLDER")
+    return finished[-1].parent
 
 
 def evaluate(overrides: Sequence[str]) -> None:

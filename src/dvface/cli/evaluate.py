@@ -7,7 +7,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from dvface.config.compose import load, resolve
 from dvface.config.schema import validated
-from dvface.errors import UserError
 from dvface.evaluation.settings import EvaluateSettings
 
 
@@ -59,12 +58,9 @@ def _restored_by(settings: EvaluateSettings, out: Path) -> tuple[dict[str, Path]
     """Our model's restorations, with what it was given, and the clean clips."""
     from dvface.config.build import build
     from dvface.evaluation.own import INPUT, REFERENCE, RESTORED, restore_held_out
-    from dvface.models.restorer import CONFIG_FILE
+    from dvface.models.model_folder import model_folder
 
     assert settings.checkpoint is not None
-    checkpoint = Path(settings.checkpoint)
-    model = checkpoint if (checkpoint / CONFIG_FILE).is_file() else checkpoint / "model"
-    if not (model / CONFIG_FILE).is_file():
-        raise UserError(f"checkpoint={checkpoint} is no run and no model folder; give one that dvface train wrote")
+    model = model_folder(settings.checkpoint)
     folders = restore_held_out(model, build(settings.data.source).held_out(), out, print)
     return {side: folders[side] for side in (RESTORED, INPUT)}, folders[REFERENCE]

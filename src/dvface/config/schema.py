@@ -50,7 +50,7 @@ class RestoreSettings(Strict):
 
     input: PathText
     output: PathText
-    checkpoint: PathText | None
+    checkpoint: PathText = Field(min_length=1)
     runs: PathText
     window: int = Field(ge=1)
     overlap: int = Field(ge=0)

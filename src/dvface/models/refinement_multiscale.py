@@ -1,6 +1,7 @@
 """A refinement that sees far and over time: a small U-Net on decoded and degraded frames."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from einops import rearrange
@@ -68,7 +69,7 @@ class MultiScaleRefinement(Refinement):
         def level(width: int) -> nn.ModuleList:
             return nn.ModuleList(ShiftedBlock(width) for _ in range(blocks))
 
-        steps = list(zip(channels, channels[1:], strict=False))
+        steps = list(pairwise(channels))
         self.spatial_multiple = shuffle * 2 ** len(steps)
         self.unshuffle = nn.PixelUnshuffle(shuffle)
         self.input = nn.Conv2d(6 * shuffle**2, channels[0], 3, padding=1)

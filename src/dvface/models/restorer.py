@@ -21,11 +21,9 @@ from dvface.files import whole_file, write_json
 from dvface.models.autoencoders.base import VideoAutoencoder
 from dvface.models.backbones.base import Backbone
 from dvface.models.codebooks.base import full_precision
+from dvface.models.model_folder import CONFIG_FILE, WEIGHTS_FILE
 from dvface.models.priors.prior import Prior
 from dvface.models.refinement import Refinement
-
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
 
 
 class Restorer(nn.Module):

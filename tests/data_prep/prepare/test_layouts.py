@@ -16,7 +16,7 @@ from dvface.config.schema import check_arguments
 from dvface.data_prep.prepare.layouts.folder import RFVLQ, AnyFolder, FrameFolders, SplitFolders
 from dvface.data_prep.prepare.layouts.named import HDTF, VFHQ, CelebVHQ, VoxCeleb2
 from dvface.data_prep.prepare.names import keys, safe, shown
-from dvface.data_prep.prepare.source import Origin
+from dvface.data_prep.prepare.source import Layout, Origin
 from dvface.errors import UserError
 
 
@@ -203,7 +203,9 @@ def test_frame_folders_take_no_videos(tmp_path: Path) -> None:
     assert [one.source for one in rejected] == ["b.mp4", "one/clip.mp4"]
 
 
-def origins(layout: AnyFolder | HDTF | VFHQ | VoxCeleb2 | CelebVHQ | RFVLQ | SplitFolders, root: Path) -> dict[str, Origin]:
+def origins(
+    layout: AnyFolder | HDTF | VFHQ | VoxCeleb2 | CelebVHQ | RFVLQ | SplitFolders, root: Path
+) -> dict[str, Origin]:
     return {source.name: source.origin for source in layout.find(root)[0]}
 
 

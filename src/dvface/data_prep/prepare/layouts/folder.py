@@ -20,7 +20,7 @@ class FrameFolders(Walked):
 
 
 class SplitFolders(Walked):
-    """Folders ``train``, ``validation`` and ``test`` with videos or folders of frames at any depth; the folder prescribes.
+    """Folders ``train``, ``validation`` and ``test`` that prescribe what is in them, at any depth.
 
     Each video is a recording of its own. What lies beside these folders does not fit.
     """
