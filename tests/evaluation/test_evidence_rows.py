@@ -62,7 +62,7 @@ def test_evidence_is_collected_by_measure() -> None:
 
 def test_a_long_clip_leaves_no_tensor_a_segment_in_memory_and_every_number(tmp_path: Path) -> None:
     # small tensors that are kept between large ones keep the allocator from using the large ones' places again
-    pieces, early, late = 60, 10, 59
+    pieces, early, late = 24, 6, 23
     rng = np.random.default_rng(0)
     clean = rng.integers(0, 200, (FRAMES, 16, 16, 3), dtype=np.uint8)
 

@@ -62,7 +62,7 @@ def test_it_is_decoded_ahead_but_not_without_bound() -> None:
 
     items = decoded_ahead(source())
     assert next(items) == 0
-    assert enough.wait(timeout=10)
+    assert enough.wait(timeout=120)
     items.close()
     assert len(made) <= AHEAD + 2
     assert list(decoded_ahead(range(5))) == [0, 1, 2, 3, 4]

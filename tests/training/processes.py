@@ -18,7 +18,15 @@ from dvface.training.records import read_curves
 from dvface.training.run_folder import RunFolder
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.training.processes", "dvface.training.run", "dvface.cli.main"])
+CONTEXT.set_forkserver_preload(
+    [
+        "tests.training.processes",
+        "dvface.training.run",
+        "dvface.cli.main",
+        "dvface.models.backbones.wan",  # diffusers, over a second
+        "dvface.models.codebooks.moving_average",
+    ]
+)
 PATIENCE = 400.0
 
 

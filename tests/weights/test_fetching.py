@@ -58,7 +58,7 @@ def get(address: str, tmp_path: Path):
     """`fetch` to TMP/a/file.pth, with the local server in the place of weights.test."""
 
     def open_locally(url: str):
-        return build_opener(SecureRedirects).open(url.replace(HOST, address), timeout=10)
+        return build_opener(SecureRedirects).open(url.replace(HOST, address), timeout=120)
 
     return partial(fetch, target=tmp_path / "a/file.pth", open_address=open_locally)
 

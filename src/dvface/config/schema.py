@@ -244,6 +244,7 @@ class TrainSettings(Strict):
     data: DataSettings
     metrics: dict[str, Component]
     trainer: TrainerSettings
+    expected: Component
     logger: Component
 
     @model_validator(mode="after")

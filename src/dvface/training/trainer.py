@@ -59,6 +59,7 @@ def make_trainer(
         StepRecords(logger, options.log_every),
         *([WeightsAverage(options.averaging)] if options.averaging else []),
         CodebookUsage(),
+        *build(settings.expected).watch(name, say),
         HeldOutPictures(options.show_every, place / "samples", run, name),
         ProgressCallback(name),
         speed,

@@ -203,9 +203,7 @@ def test_frame_folders_take_no_videos(tmp_path: Path) -> None:
     assert [one.source for one in rejected] == ["b.mp4", "one/clip.mp4"]
 
 
-def origins(
-    layout: AnyFolder | HDTF | VFHQ | VoxCeleb2 | CelebVHQ | RFVLQ | SplitFolders, root: Path
-) -> dict[str, Origin]:
+def origins(layout: Layout, root: Path) -> dict[str, Origin]:
     return {source.name: source.origin for source in layout.find(root)[0]}
 
 

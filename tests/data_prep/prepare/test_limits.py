@@ -17,17 +17,22 @@ from dvface.data_prep.prepare.limits import Beat, Limited
 from dvface.errors import UserError
 from dvface.weights import WeightsMissing
 
-SECONDS = 0.6
+SECONDS = 2.0
+"""Without a sign of life; several times the product's half a second between two signs, for busy machines."""
+PATIENCE = 120.0
+"""Seconds after which something will not happen any more; far less than what hangs would take."""
 
 
 def work(item: str, beat: Beat) -> str | int:
     """Does what the item says."""
     match item:
         case "beat":
-            for _ in range(30):  # twice as long as is allowed without
-                time.sleep(SECONDS / 15)
+            end = time.monotonic() + SECONDS + 0.5  # longer than is allowed without
+            while time.monotonic() < end:
+                time.sleep(0.05)
                 beat()
         case "sleep":
+            print("hanging", flush=True)
             time.sleep(600)
         case "crash":
             os.kill(os.getpid(), signal.SIGSEGV)
@@ -72,6 +77,11 @@ def failed(item: str, reason: str) -> str:
 
 @pytest.fixture(scope="module")
 def limited() -> Limited:
+    return Limited(work, PATIENCE, failed, nothing)
+
+
+@pytest.fixture(scope="module")
+def impatient() -> Limited:
     return Limited(work, SECONDS, failed, slow_start)
 
 
@@ -83,14 +93,24 @@ def test_results_come_back_and_the_process_is_kept(limited: Limited) -> None:
     assert pickle.loads(pickle.dumps(limited))("pid") == pid
 
 
-def test_signs_of_life_buy_time(limited: Limited) -> None:
-    assert limited("beat") == "BEAT"
+def test_neither_a_slow_start_nor_slow_work_with_signs_of_life_ends_a_process_but_silence_does(
+    impatient: Limited,
+) -> None:
+    before = impatient("pid")
+    assert impatient("beat") == "BEAT"
+    assert impatient("pid") == before
+    started = time.monotonic()
+    assert impatient("sleep") == "sleep: gave no sign of life for time_limit=2 seconds"
+    assert time.monotonic() - started < PATIENCE
+    with pytest.raises(ProcessLookupError):
+        os.kill(before, 0)
+    after = impatient("pid")
+    assert after != before
 
 
 @pytest.mark.parametrize(
     ("item", "result"),
     [
-        ("sleep", "sleep: gave no sign of life for time_limit=0.6 seconds"),
         ("crash", "crash: its reader died (signal 11)"),
         ("killed", "killed: its reader died (signal 9)"),
         ("leave", "leave: its reader died (exit code 3)"),
@@ -98,9 +118,7 @@ def test_signs_of_life_buy_time(limited: Limited) -> None:
 )
 def test_a_failure_costs_one_item_only(limited: Limited, item: str, result: str) -> None:
     before = limited("pid")
-    started = time.monotonic()
     assert limited(item) == result
-    assert time.monotonic() - started < SECONDS + 3
     assert limited("abc") == "ABC"
     assert limited("pid") != before
     with pytest.raises(ProcessLookupError):
@@ -167,14 +185,15 @@ def parent() -> Iterator[tuple[subprocess.Popen, int]]:
         start_new_session=True,
     )
     worker = int(process.stdout.readline())
-    time.sleep(0.2)
+    assert process.stdout.readline() == "hanging\n"
     yield process, worker
     process.kill()
     process.communicate()
 
 
-def gone(pid: int, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
+def gone(pid: int) -> bool:
+    """Before what hangs would end by itself."""
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         try:
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
@@ -190,17 +209,15 @@ def gone(pid: int, seconds: float) -> bool:
 def test_it_does_not_outlive_a_parent_that_is_killed(parent: tuple[subprocess.Popen, int], kind: int) -> None:
     process, worker = parent
     process.send_signal(kind)
-    assert process.wait(10) == -kind
-    assert gone(worker, 5)
+    assert process.wait(PATIENCE) == -kind
+    assert gone(worker)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_ctrl_c_ends_both_at_once(parent: tuple[subprocess.Popen, int]) -> None:
     process, worker = parent
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    started = time.monotonic()
-    _, errors = process.communicate(timeout=10)
-    assert time.monotonic() - started < 5
+    _, errors = process.communicate(timeout=PATIENCE)
     assert "KeyboardInterrupt" in errors
     assert "SpawnProcess" not in errors
-    assert gone(worker, 5)
+    assert gone(worker)
