@@ -16,10 +16,10 @@ format ?= videos
 layout ?= folder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train sweep restore evaluate prepare degrade compare ui bench doctor weights test lint lock
+.PHONY: help setup train small-data sweep restore evaluate prepare degrade compare ui bench doctor weights test lint lock
 
 help:  ## this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## build .venv from requirements.lock (every other target does so when needed)
 
@@ -34,6 +34,16 @@ $(READY): requirements.lock requirements-uv.lock pyproject.toml
 
 train: $(READY)  ## train the stages of an experiment: make train [exp=NAME] [args='hydra overrides']
 	@$(BIN)/dvface train $(if $(filter resume=%,$(args)),,exp=$(exp)) $(args)
+
+SMALL := runs/data/small
+small-data: $(READY)  ## shards for exp=small: make small-data in=FOOTAGE, which holds train/ and validation/
+	@$(BIN)/dvface prepare $(if $(in),input='$(in)') output=$(SMALL)/faces256 layout=splits size=256 \
+	  filters.size.least=128 '~filters.sharpness' $(args)
+	@$(BIN)/dvface prepare $(if $(in),input='$(in)') output=$(SMALL)/faces512 layout=splits '~filters.sharpness' $(args)
+	@$(BIN)/dvface degrade input=$(SMALL)/faces256/validation output=$(SMALL)/held_out_mixed recipe=mixed seed=1 \
+	  format=shards
+	@for recipe in vfhq video_call; do $(BIN)/dvface degrade input=$(SMALL)/faces256/validation \
+	  output=$(SMALL)/held_out_$$recipe recipe=$$recipe format=shards || exit; done
 
 sweep: $(READY)  ## train every combination: make sweep exp=tiny,ablation_no_temporal args='seed=0,1,2'
 	@$(BIN)/dvface sweep exp='$(exp)' $(args)
