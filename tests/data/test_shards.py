@@ -154,6 +154,20 @@ def test_held_out_shards_may_be_evicted_while_they_are_read(paired_shards: Path,
         assert one.rate == other.rate == 25
 
 
+def test_fewer_held_out_clips_are_spread_evenly_over_all(paired_shards: Path, tmp_path: Path) -> None:
+    def read(clips: int | None) -> list[bytes]:
+        return [pair.clean.tobytes() for pair in HeldOutShards(str(paired_shards), cache, clips).read()]
+
+    cache = ShardCache(str(tmp_path), 1)
+    entries = [json.loads(line) for line in (paired_shards / "manifest.jsonl").read_text().splitlines()]
+    order = sorted(range(6), key=lambda place: entries[place]["key"])
+    every = read(None)
+    assert read(3) == [every[order[place]] for place in (0, 2, 4)]
+    assert sorted(read(6)) == sorted(read(7)) == sorted(every)
+    with pytest.raises(ValueError, match="held_out_clips=0: give 1 or more"):
+        read(0)
+
+
 @pytest.mark.parametrize(
     ("part", "content", "words"),
     [
