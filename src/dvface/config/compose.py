@@ -28,8 +28,9 @@ def folder() -> Path:
 def groups() -> dict[str, list[str]]:
     """Every group and its variants: ``{"fusion/temporal": ["modulation", "none"], …}``."""
     found: dict[str, list[str]] = {}
-    for path in sorted(folder().rglob("*.yaml")):
-        group = path.parent.relative_to(folder()).as_posix()
+    root = folder()
+    for path in sorted(root.rglob("*.yaml")):
+        group = path.parent.relative_to(root).as_posix()
         if group != ".":
             found.setdefault(group, []).append(path.stem)
     return found
@@ -45,8 +46,9 @@ def load(command: str, overrides: Sequence[str] = ()) -> DictConfig:
             allowed or the nearest match.
     """
     overrides = [_literal(text) for text in overrides]
-    _check_variants(overrides)
-    overrides = [_each_once(text) for text in overrides]
+    known = groups()
+    _check_variants(overrides, known)
+    overrides = [_each_once(text, known) for text in overrides]
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(folder()), version_base="1.3"):
@@ -116,14 +118,13 @@ def _literal(text: str) -> str:
     return f"{key}='{quoted}'" if equals else text
 
 
-def _check_variants(overrides: Sequence[str]) -> None:
+def _check_variants(overrides: Sequence[str], known: Mapping[str, Sequence[str]]) -> None:
     """Parse the overrides; a group's variant must be one of its files."""
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
         bad = next((text for text in overrides if "=" not in text), overrides[0])
         raise UserError(f"'{bad}' is no setting; write key=value, for example exp=tiny") from error
-    known = groups()
     for override in parsed:
         chosen = override.value()
         if override.key_or_group not in known:
@@ -137,11 +138,11 @@ def _check_variants(overrides: Sequence[str]) -> None:
                 )
 
 
-def _each_once(text: str) -> str:
+def _each_once(text: str, known: Mapping[str, Sequence[str]]) -> str:
     """``GROUP=[a,b]`` with each variant once, bundles replaced by what they hold: Hydra refuses a part chosen twice."""
     override = OverridesParser.create().parse_override(text)
     chosen = override.value()
-    if override.key_or_group not in groups() or not isinstance(chosen, list):
+    if override.key_or_group not in known or not isinstance(chosen, list):
         return text
     each = dict.fromkeys(name for variant in chosen for name in _unbundled(override.key_or_group, str(variant)))
     return f"{override.key_or_group}=[{','.join(each)}]"

@@ -3,40 +3,15 @@
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import TypeVar
 
 from dvface.evaluation.results import CONFIDENCE, RESAMPLES, Measure, SetResult
-from dvface.report.escape import printable
+from dvface.report.escape import not_computed, printable
 from dvface.report.tables import Cell, Column, Estimated, Notes, Table
 
 TWO_DIGITS = ("psnr", "musiq", "niqe", "liqe", "fvd", "fid")
 """First parts of the names of measures with numbers so large that papers print two digits behind the point."""
 
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""What a text begins with that a spreadsheet computes (OWASP, CSV Injection), in Japanese width too."""
-
-Value = TypeVar("Value")
-
 INTERVAL_NOTE = f"[low, high]: {CONFIDENCE:.0%} bootstrap interval of the mean over clips, {RESAMPLES:,} resamples."
-
-
-def not_computed(cell: Value) -> Value | str:
-    """The cell of a CSV file so that spreadsheets show it and never compute it: names of files are anybody's words.
-
-    An apostrophe comes before a text that begins like a formula, be it behind spaces, as OWASP advises; numbers, None
-    and other texts stay as they are.
-    """
-    return f"'{cell}" if isinstance(cell, str) and cell.lstrip(" ").startswith(FORMULA_SIGNS) else cell
-
-
-class NamesTable(Table):
-    """A table with names of files in it, whose CSV holds no formula; its other forms show the names as they are."""
-
-    def csv(self) -> str:
-        """As `Table.csv`, with `not_computed` cells."""
-        columns = [replace(column, name=not_computed(column.name)) for column in self.columns]
-        return Table(columns, [[not_computed(cell) for cell in row] for row in self.rows]).csv()
 
 
 def number_form(measure: str) -> str:
@@ -58,7 +33,7 @@ def clips_table(result: SetResult) -> Table:
     ]
     rows.append(["mean", None, *(mean_cell(result, name) for name in names)])
     columns = [Column("clip"), Column("frames"), *(measure_column(one, ranked=False) for one in result.measures)]
-    return NamesTable(columns, rows)
+    return Table(columns, rows)
 
 
 def methods_table(results: Sequence[SetResult]) -> Table:
@@ -70,7 +45,7 @@ def methods_table(results: Sequence[SetResult]) -> Table:
     ]
     alike = [len(set(_clips_behind(results, name).values())) == 1 for name in measures]
     ranked = [measure_column(one, same) for one, same in zip(measures.values(), alike, strict=True)]
-    return NamesTable([Column("method"), Column("clips"), *ranked], rows)
+    return Table([Column("method"), Column("clips"), *ranked], rows)
 
 
 def _clips_behind(results: Sequence[SetResult], measure: str) -> dict[str, frozenset[str]]:

@@ -1,5 +1,12 @@
 """Texts from elsewhere made fit to be shown."""
 
+from typing import TypeVar
+
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""What a text begins with that a spreadsheet computes (OWASP, CSV Injection), in Japanese width too."""
+
+Value = TypeVar("Value")
+
 
 def printable(text: str) -> str:
     """``text`` with what no page should hold written as escapes.
@@ -12,3 +19,12 @@ def printable(text: str) -> str:
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
     )
+
+
+def not_computed(cell: Value) -> Value | str:
+    """The cell of a CSV file so that spreadsheets show it and never compute it: names of files are anybody's words.
+
+    An apostrophe comes before a text that begins like a formula, be it behind spaces, as OWASP advises; numbers, None
+    and other texts stay as they are.
+    """
+    return f"'{cell}" if isinstance(cell, str) and cell.lstrip(" ").startswith(FORMULA_SIGNS) else cell

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
+from dvface.report.escape import not_computed
+
 MISSING = "–"
 ARROWS = {"higher": " ↑", "lower": " ↓", "neither": ""}
 LATEX_ESCAPES = str.maketrans(
@@ -230,7 +232,8 @@ class Table:
     def csv(self) -> str:
         """Numbers in full precision, empty for None; other numbers of a cell get columns of their own.
 
-        These are ``NAME change`` of a compared column, ``NAME low`` and ``NAME high`` of an estimated one.
+        These are ``NAME change`` of a compared column, ``NAME low`` and ``NAME high`` of an estimated one. No cell is a
+        formula, see `not_computed`.
         """
         lines: list[list[Cell]] = [[] for _ in range(1 + len(self.rows))]
         for index, column in enumerate(self.columns):
@@ -243,7 +246,7 @@ class Table:
                     getattr(cell, extra) if isinstance(cell, kind) else None for kind in kinds for extra in EXTRAS[kind]
                 ]
         output = io.StringIO()
-        csv.writer(output, lineterminator="\n").writerows(lines)
+        csv.writer(output, lineterminator="\n").writerows([not_computed(cell) for cell in line] for line in lines)
         return output.getvalue()
 
     def _cells(self, index: int) -> list[Cell]:
