@@ -48,12 +48,13 @@ small-data: $(READY)  ## shards for exp=small: make small-data in=FOOTAGE, which
 sweep: $(READY)  ## train every combination: make sweep exp=tiny,ablation_no_temporal args='seed=0,1,2'
 	@$(BIN)/dvface sweep exp='$(exp)' $(args)
 
-restore: $(READY)  ## restore a video: make restore in=old.mp4 out=new.mp4 [checkpoint=RUN]
+restore: $(READY)  ## restore a video: make restore in=old.mp4 out=new.mp4 [checkpoint=newest|RUN]
 	@$(BIN)/dvface restore $(if $(in),input='$(in)') $(if $(out),output='$(out)') \
 	  $(if $(checkpoint),checkpoint='$(checkpoint)') $(args)
 
-evaluate: $(READY)  ## measure videos: make evaluate in=RESTORED reference=CLEAN out=FOLDER
+evaluate: $(READY)  ## measure videos: make evaluate in=RESTORED reference=CLEAN, or checkpoint=RUN args=data=…
 	@$(BIN)/dvface evaluate $(if $(in),restored='$(in)') $(if $(reference),reference='$(reference)') \
+	  $(if $(checkpoint),checkpoint='$(checkpoint)') \
 	  $(if $(out),out='$(out)') $(args)
 
 prepare: $(READY)  ## raw footage to shards of face clips: make prepare in=FOLDER out=FOLDER [layout=folder] [args=…]

@@ -164,7 +164,7 @@ def test_fewer_held_out_clips_are_spread_evenly_over_all(paired_shards: Path, tm
     every = read(None)
     assert read(3) == [every[order[place]] for place in (0, 2, 4)]
     assert sorted(read(6)) == sorted(read(7)) == sorted(every)
-    with pytest.raises(ValueError, match="held_out_clips=0: give 1 or more"):
+    with pytest.raises(ValueError, match="most_held_out=0: give 1 or more"):
         read(0)
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from dvface.config.build import build
 from dvface.config.compose import load, resolve
 from dvface.config.schema import PrepareSettings, validated
+from dvface.degradation.recipe import Recipe
+from dvface.errors import UserError
 from dvface.report.tables import Cell, Column, Table
 
 if TYPE_CHECKING:
@@ -34,6 +36,9 @@ def degradation_table(recipes: Sequence[str], clips: int, frames: int, size: int
     from dvface.benchmarks.footage import talking_head
 
     built = [build(resolve(load("train", [f"degradation={name}"]))["degradation"]) for name in recipes]
+    for name, recipe in zip(recipes, built, strict=True):
+        if not isinstance(recipe, Recipe):
+            raise UserError(f"recipes={name}: it is a mixture of recipes; name those, they differ in speed")
     footage = talking_head(clips, frames, size)
     rows: list[list[Cell]] = []
     for recipe in built:

@@ -17,6 +17,8 @@ from yaml import YAMLError
 from dvface.errors import UserError, nearest
 
 PACKAGE = Path(__file__).resolve().parents[1]
+ABOUT = ("exp", "baseline", "ablates", "expected")
+"""Keys that say something about an experiment and decide nothing in it."""
 
 
 def folder() -> Path:
@@ -97,14 +99,14 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
 def difference(one: DictConfig, other: DictConfig) -> dict[str, tuple[Any, Any]]:
     """Keys in which two unresolved configurations differ, with both values; ``None`` where one lacks the key.
 
-    Unresolved, so that one changed value is one difference however many places refer to it. What names the
-    experiment itself (``exp``, ``baseline``, ``ablates``) does not count.
+    Unresolved, so that one changed value is one difference however many places refer to it. What is said
+    about the experiment and changes nothing in it (`ABOUT`) does not count.
     """
     left, right = flatten(one), flatten(other)
     return {
         key: (left.get(key), right.get(key))
         for key in sorted({*left, *right})
-        if left.get(key) != right.get(key) and key not in ("exp", "baseline", "ablates")
+        if left.get(key) != right.get(key) and key.split(".")[0] not in ABOUT
     }
 
 

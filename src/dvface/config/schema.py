@@ -244,7 +244,7 @@ class TrainSettings(Strict):
     data: DataSettings
     metrics: dict[str, Component]
     trainer: TrainerSettings
-    expected: Component
+    expected: Component = Field(default_factory=lambda: {"_target_": "dvface.training.expected.NothingExpected"})
     logger: Component
 
     @model_validator(mode="after")

@@ -23,7 +23,7 @@ class ShardFolders:
         held_out: the same, every clip with ``degraded.mp4``.
         cache: gives shards as files on this machine.
         pairs: how a training pair is made of a stored clip; None degrades fresh crops in every epoch.
-        held_out_clips: see `HeldOutShards`.
+        most_held_out: see `HeldOutShards`.
     """
 
     def __init__(
@@ -32,10 +32,10 @@ class ShardFolders:
         held_out: str,
         cache: ShardCache,
         pairs: Pairs | None = None,
-        held_out_clips: int | None = None,
+        most_held_out: int | None = None,
     ) -> None:
         self.train = train
-        self.held_out_clips = HeldOutShards(held_out, cache, held_out_clips)
+        self.held_out_shards = HeldOutShards(held_out, cache, most_held_out)
         self.pairs: Pairs = pairs or FreshCrops()
 
     def training(self) -> list[TrainingSet]:
@@ -44,7 +44,7 @@ class ShardFolders:
         Raises:
             UserError: a data set has no manifest, no clip, or a shard is missing, or a clip does not suit ``pairs``.
         """
-        self.held_out_clips.check()
+        self.held_out_shards.check()
         return [read_set(self.train, self.pairs)]
 
     def held_out(self) -> list[VideoPair]:
@@ -53,7 +53,7 @@ class ShardFolders:
         Raises:
             UserError: see `training`; or a clip has no stored degraded side.
         """
-        return self.held_out_clips.read()
+        return self.held_out_shards.read()
 
 
 class Part:
@@ -86,7 +86,7 @@ class MixedFolders:
         parts: the training sets by name; null leaves one out.
         held_out: see `ShardFolders`.
         cache: see `ShardFolders`.
-        held_out_clips: see `HeldOutShards`.
+        most_held_out: see `HeldOutShards`.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class MixedFolders:
         parts: Mapping[str, Part | None],
         held_out: str,
         cache: ShardCache,
-        held_out_clips: int | None = None,
+        most_held_out: int | None = None,
     ) -> None:
         if not isinstance(parts, Mapping):
             raise ValueError(f"data.source.parts={parts}: give data sets by name, as data=mixed has them")
@@ -107,7 +107,7 @@ class MixedFolders:
         self.parts = {name: part for name, part in parts.items() if part is not None}
         if not self.parts:
             raise ValueError("data.source.parts: a mixture needs at least one data set, and none is left; give one")
-        self.held_out_clips = HeldOutShards(held_out, cache, held_out_clips)
+        self.held_out_shards = HeldOutShards(held_out, cache, most_held_out)
 
     def training(self) -> list[TrainingSet]:
         """The training sets; all data sets are checked as far as their manifests tell.
@@ -115,7 +115,7 @@ class MixedFolders:
         Raises:
             UserError: see `ShardFolders.training`.
         """
-        self.held_out_clips.check()
+        self.held_out_shards.check()
         return [read_set(part.train, part.pairs, name, part.weight, part.frames) for name, part in self.parts.items()]
 
     def held_out(self) -> list[VideoPair]:
@@ -124,7 +124,7 @@ class MixedFolders:
         Raises:
             UserError: see `ShardFolders.held_out`.
         """
-        return self.held_out_clips.read()
+        return self.held_out_shards.read()
 
 
 class HeldOutShards:
@@ -141,7 +141,7 @@ class HeldOutShards:
 
     def __init__(self, address: str, cache: ShardCache, clips: int | None = None) -> None:
         if clips is not None and clips < 1:
-            raise ValueError(f"held_out_clips={clips}: give 1 or more, or null for all")
+            raise ValueError(f"most_held_out={clips}: give 1 or more, or null for all")
         self.address = address
         self.cache = cache
         self.clips = clips

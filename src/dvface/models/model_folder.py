@@ -25,6 +25,13 @@ def model_folder(checkpoint: str | Path) -> Path:
     for place in places:
         if (place / CONFIG_FILE).is_file():
             return place
+    if str(checkpoint) == SMALL:
+        raise UserError(f"the model that comes with dvface is missing at {places[0]}; install dvface anew")
+    if (Path(checkpoint) / "config.yaml").is_file():
+        raise UserError(
+            f"checkpoint={checkpoint} is a run without a finished model; go on with dvface train "
+            f"resume={checkpoint}, or see dvface export"
+        )
     raise UserError(
         f"checkpoint={checkpoint} is no run and no model folder; give one that dvface train wrote, or {SMALL}, the "
         "model that comes with dvface"

@@ -27,4 +27,9 @@ def not_computed(cell: Value) -> Value | str:
     An apostrophe comes before a text that begins like a formula, be it behind spaces, as OWASP advises; numbers, None
     and other texts stay as they are.
     """
-    return f"'{cell}" if isinstance(cell, str) and cell.lstrip(" ").startswith(FORMULA_SIGNS) else cell
+    return (
+        f"'{cell}"
+        if isinstance(cell, str)
+        and (cell.startswith(FORMULA_SIGNS) or cell.lstrip().lstrip("\ufeff").startswith(FORMULA_SIGNS))
+        else cell
+    )

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from dvface.config.build import build
@@ -217,8 +216,7 @@ def _check_fork(settings: TrainSettings, model: Restorer, source: RunFolder) -> 
         _refuse_fork(source, name, _misfit(read_weights(source.weights(name)), model.state_dict()))
     if going_on is not None:
         state = read_checkpoint(source.checkpoint(going_on))
-        with torch.device("meta"):
-            stage: Stage = build(settings.stages.of(going_on).module)(model=model)
+        stage: Stage = build(settings.stages.of(going_on).module)(model=model)
         _refuse_fork(source, going_on, _misfit(state["state_dict"], stage.state_dict()))
         if "current_model_state" in state and settings.trainer.averaging is None:
             fault = "it keeps a moving average of its weights, which trainer.averaging=null would drop"

@@ -11,6 +11,8 @@ from dvface.data import pairing
 from dvface.data.datamodule import ClipDataModule
 from dvface.data.pairing import Degradation
 from dvface.data.stream import ClipStream
+from dvface.degradation.mixture import Mixture
+from dvface.degradation.operator import Operator
 from dvface.degradation.recipe import Recipe
 from dvface.training.part_clock import PartClock, Watches
 from dvface.video.decode import ClipReader
@@ -43,6 +45,16 @@ def clip_time(data: ClipDataModule, clips: int) -> dict[str, float]:
     return dict(sorted(seconds.items(), key=lambda item: -item[1]))
 
 
+def _operators(recipe: Degradation) -> Iterator[tuple[str, Operator]]:
+    """A recipe's operators by name; a mixture's by recipe and name."""
+    if isinstance(recipe, Recipe):
+        yield from recipe.operators.items()
+    if isinstance(recipe, Mixture):
+        for key, part in recipe.recipes.items():
+            for label, operator in _operators(part):
+                yield f"{key} {label}", operator
+
+
 class _TimedClips(IterableDataset[dict[str, float]]):
     """One item: what each part of making a clip takes, on average."""
 
@@ -59,9 +71,8 @@ class _TimedClips(IterableDataset[dict[str, float]]):
             watches.replace(pairing, "open_side", lambda sample, part: _TimedReader(plain(sample, part), clock))
             watches.add(pairing, "open_side", DECODING)
             watches.replace(self.stream, "degradation", _TimedDegradation(recipe, clock))
-            if isinstance(recipe, Recipe):
-                for name, operator in recipe.operators.items():
-                    watches.add(operator, "apply", f"{DEGRADATION}: {name}")
+            for label, operator in _operators(recipe):
+                watches.add(operator, "apply", f"{DEGRADATION}: {label}")
             pairs = iter(self.stream)
             next(pairs)
             clock.restart()

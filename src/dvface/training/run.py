@@ -255,7 +255,7 @@ def _work(settings: TrainSettings, folder: RunFolder, run: Run | NoRun, state: R
     write_state(folder, state)
     try:
         with run:
-            run.log_params(settings.model_dump(exclude={"model"}))
+            run.log_params(settings.model_dump(exclude={"model", "expected"}))
             run.log_artifact(folder.config)
             trained = Chain(settings, folder, run, say).train()
             run.log_metrics({"total_parameters": trained.parameter_counts()["total"]}, step=0)
