@@ -77,8 +77,9 @@ def evaluate(overrides: Overrides = None) -> None:
 
     Videos or folders of frames, matched by name; several methods: restored={ours:DIR,theirs:DIR}; or checkpoint=RUN
     data=paired data.source.held_out=SHARDS for a model of ours, which is checkpoint=small where nothing is given.
-    metrics=[psnr,ssim,niqe], a group such as metrics=fidelity|identity|time|paper|all, or both; all names: dvface config list metrics. A measure whose network is
-    not at hand is left out and named; dvface weights shows which are.
+    metrics=[psnr,ssim,niqe], a group such as metrics=fidelity|identity|time|paper|all, or both; all names:
+    dvface config list metrics. A measure whose network is not at hand is left out and named; dvface weights shows which
+    are.
 
     Videos out of step, or of other sizes or frame counts, are refused; mismatch=align compares the frames that belong
     together, mismatch=truncate the first ones as they lie. report=paper prints the published numbers beside ours.
