@@ -3,8 +3,12 @@
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+
+from dvface.data.shards import MANIFEST
+from dvface.files import sha256
 
 
 class Expected(ABC):
@@ -27,16 +31,28 @@ class ExpectedCurves(Expected):
     """The held-out losses of a run that went well.
 
     Args:
-        held_out_loss: stage to steps to the loss after so many steps.
+        held_out_loss: stage to steps to the loss after so many steps; above 0.
         tolerance: relative difference up to which a run is on track; other seeds and processors differ a little.
+        held_out: folder of the held-out set of the run that is watched.
+        manifest_sha256: of the manifest of the set on which the losses were measured; those on another set say nothing.
 
     Raises:
-        ValueError: ``tolerance`` is not above 0.
+        ValueError: ``tolerance`` or a loss is not above 0.
     """
 
-    def __init__(self, held_out_loss: Mapping[str, Mapping[int, float]], tolerance: float) -> None:
+    def __init__(
+        self,
+        held_out_loss: Mapping[str, Mapping[int, float]],
+        tolerance: float,
+        held_out: str,
+        manifest_sha256: str,
+    ) -> None:
         if tolerance <= 0:
             raise ValueError(f"expected.tolerance must be above 0, got {tolerance}")
+        if any(loss <= 0 for curve in held_out_loss.values() for loss in curve.values()):
+            raise ValueError("expected.held_out_loss must hold losses above 0")
+        self.manifest = Path(held_out) / MANIFEST
+        self.manifest_sha256 = manifest_sha256
         self.held_out_loss = {stage: dict(sorted(curve.items())) for stage, curve in held_out_loss.items()}
         self.tolerance = tolerance
 
@@ -55,6 +71,11 @@ class ExpectedCurves(Expected):
 
     def watch(self, stage: str, say: Callable[[str], None]) -> list[Callback]:
         """See the base class."""
+        if stage not in self.held_out_loss:
+            return []
+        if not self.manifest.is_file() or sha256(self.manifest) != self.manifest_sha256:
+            say(f"{stage}: whether it is on track cannot be said: the held-out set is not the one that is expected")
+            return []
         return [_Watch(self, stage, say)]
 
 
