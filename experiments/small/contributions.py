@@ -12,7 +12,7 @@ from pathlib import Path
 
 from torch import nn
 
-from dvface.models.model_folder import CONFIG_FILE
+from dvface.models.model_folder import CONFIG_FILE, model_folder
 from dvface.models.restorer import Restorer, build_model
 
 
@@ -35,7 +35,7 @@ def without(model: Restorer, specification: dict, part: str) -> tuple[Restorer, 
 
 
 if __name__ == "__main__":
-    source, target = map(Path, sys.argv[1:])
+    source, target = model_folder(sys.argv[1]), Path(sys.argv[2])
     described = json.loads((source / CONFIG_FILE).read_text(encoding="utf-8"))["model"]
     for part in ("without_refinement", "without_backbone", "without_prior"):
         result, description = without(Restorer.from_pretrained(source), described, part)

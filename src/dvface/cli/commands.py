@@ -17,9 +17,6 @@ from dvface.config.schema import (
 from dvface.errors import UserError, nearest
 from dvface.weights import WeightsMissing
 
-NEWEST = "newest"
-"""The checkpoint that stands for the newest finished run."""
-
 
 def train(overrides: Sequence[str]) -> None:
     """`dvface train`: a new run, the same words' old one, or with ``resume=RUN`` that one."""
@@ -53,14 +50,14 @@ def sweep(overrides: Sequence[str]) -> int:
 
 def restore(overrides: Sequence[str]) -> None:
     """`dvface restore`: a video in, a video out."""
+    from dvface.cli.checkpoints import chosen_model
     from dvface.inference.restore import restore_file
     from dvface.inference.windows import WindowedRestorer
-    from dvface.models.model_folder import model_folder
     from dvface.models.restorer import Restorer, best_device
 
     settings = validated(RestoreSettings, resolve(load("restore", overrides)))
-    checkpoint = newest_run(Path(settings.runs)) if settings.checkpoint == NEWEST else settings.checkpoint
-    model = Restorer.from_pretrained(model_folder(checkpoint))
+    checkpoint = chosen_model(settings.checkpoint, Path(settings.runs))
+    model = Restorer.from_pretrained(checkpoint)
     try:
         restorer = WindowedRestorer(model.to(best_device()), settings.window, settings.overlap)
     except ValueError as error:
@@ -68,18 +65,6 @@ def restore(overrides: Sequence[str]) -> None:
     frames = restore_file(restorer, settings.input, settings.output)
     print(f"model: {checkpoint}")
     print(f"restored {frames} frames: {settings.output}")
-
-
-def newest_run(runs: Path) -> Path:
-    """The newest finished run.
-
-    Raises:
-        UserError: no run has one.
-    """
-    finished = sorted(runs.glob("*/*/metrics.json"), key=lambda path: path.stat().st_mtime)
-    if not finished:
-        raise UserError(f"no trained model below {runs}; run: dvface train, or give checkpoint=small or a FOLDER")
-    return finished[-1].parent
 
 
 def evaluate(overrides: Sequence[str]) -> None:

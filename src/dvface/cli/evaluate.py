@@ -56,11 +56,12 @@ def _methods(settings: EvaluateSettings) -> dict[str, Path]:
 
 def _restored_by(settings: EvaluateSettings, out: Path) -> tuple[dict[str, Path], Path]:
     """Our model's restorations, with what it was given, and the clean clips."""
+    from dvface.cli.checkpoints import chosen_model
     from dvface.config.build import build
     from dvface.evaluation.own import INPUT, REFERENCE, RESTORED, restore_held_out
-    from dvface.models.model_folder import model_folder
 
     assert settings.checkpoint is not None
-    model = model_folder(settings.checkpoint)
+    model = chosen_model(settings.checkpoint, Path(settings.runs))
+    print(f"model: {model}")
     folders = restore_held_out(model, build(settings.data.source).held_out(), out, print)
     return {side: folders[side] for side in (RESTORED, INPUT)}, folders[REFERENCE]
