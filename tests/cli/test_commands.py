@@ -70,11 +70,10 @@ def test_help_answers_without_heavy_imports() -> None:
             "no data set of shards",
         ),
         (["restore"], "input has no value"),
-        (["restore", "input=a.mp4", "output=b.mp4", "checkpoint=newest", "runs={tmp}"], "no trained model below"),
-        (["restore", "input=nowhere.mp4", "output=a.mp4"], "video nowhere.mp4 does not exist"),
+        (["restore", "input=nowhere.mp4", "output=a.mp4", "runs={tmp}"], "no trained model below"),
         (["restore", "input=a.mp4", "output=b.mp4", "window=abc"], "window='abc': input should be a valid integer"),
         (["evaluate", "restored=nowhere", "reference=nowhere"], "restored=nowhere does not exist"),
-        (["evaluate", "reference=nowhere"], "reference= needs restored=VIDEOS beside it"),
+        (["evaluate", "reference=nowhere"], "give restored=VIDEOS or checkpoint=RUN"),
         (["evaluate", "restored=a", "metrics=[psnr,sim]"], "did you mean 'ssim'"),
         (["evaluate", "restored=a", "mismatch=crop"], "mismatch='crop': input should be 'strict', 'truncate' or"),
         (["evaluate", "restored={../a:b}", "reference=c"], "a method's name becomes a folder's"),
@@ -165,7 +164,10 @@ def test_summary_counts_the_whole_model(monkeypatch, capsys) -> None:
 
 
 def test_config_commands(monkeypatch, capsys) -> None:
-    assert "exp: ablation_no_temporal, dvface, dvface_lora, tiny" in dvface(["config", "list"], monkeypatch, capsys)[1]
+    assert (
+        "exp: ablation_no_temporal, dvface, dvface_lora, small, tiny"
+        in dvface(["config", "list"], monkeypatch, capsys)[1]
+    )
     assert "patch" in dvface(["config", "show"], monkeypatch, capsys)[1]
     assert dvface(["config", "validate", "exp=tiny"], monkeypatch, capsys)[:2] == (0, "valid\n")
     changes = dvface(["config", "diff", "tiny", "ablation_no_temporal"], monkeypatch, capsys)[1]
@@ -201,7 +203,7 @@ def test_train_restore_evaluate_compare_from_end_to_end(
 
     old, new = tmp_path / "old (1), video.mp4", tmp_path / "new.mp4"
     write_video(old, carphone[:6], Fraction(30000, 1001))
-    code, out, err = dvface(["restore", f"input={old}", f"output={new}", "checkpoint=newest"], monkeypatch, capsys)
+    code, out, err = dvface(["restore", f"input={old}", f"output={new}"], monkeypatch, capsys)
     assert code == 0, err
     assert read_video(new).shape == (6, 144, 176, 3)
 

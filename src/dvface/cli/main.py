@@ -65,7 +65,7 @@ def sweep(overrides: Overrides = None) -> None:
 
 @app.command()
 def restore(overrides: Overrides = None) -> None:
-    """Restore a video: dvface restore input=old.mp4 output=new.mp4 [checkpoint=small|newest|RUN]."""
+    """Restore a video: dvface restore input=old.mp4 output=new.mp4 [checkpoint=newest|RUN]."""
     from dvface.cli.commands import restore as work
 
     work(overrides or [])
@@ -76,7 +76,7 @@ def evaluate(overrides: Overrides = None) -> None:
     """Measure restored videos: dvface evaluate restored=FILE_OR_FOLDER reference=FILE_OR_FOLDER [out=FOLDER].
 
     Videos or folders of frames, matched by name; several methods: restored={ours:DIR,theirs:DIR}; or checkpoint=RUN
-    data=paired data.source.held_out=SHARDS for a model of ours, which is checkpoint=small where nothing is given.
+    data=paired data.source.held_out=SHARDS for a model of ours (newest: the newest run's).
     metrics=[psnr,ssim,niqe], a group such as metrics=fidelity|identity|time|paper|all, or both; all names:
     dvface config list metrics. A measure whose network is not at hand is left out and named; dvface weights shows which
     are.
