@@ -38,3 +38,36 @@ def test_the_parts_of_a_term_are_reported_and_counted_once() -> None:
 def test_a_term_without_a_weight_is_refused() -> None:
     with pytest.raises(ValueError, match="same names"):
         WeightedLosses({}, reconstruction=CharbonnierLoss())
+
+
+def test_a_term_with_a_first_step_joins_the_training_there_and_is_always_held_out() -> None:
+    losses = WeightedLosses(
+        {"reconstruction": 1.0, "temporal": 1.0},
+        {"temporal": 3},
+        reconstruction=CharbonnierLoss(1e-6),
+        temporal=FrameDifferenceLoss(),
+    )
+    clips = grey(0.5, 0.7), grey(0.5, 0.5)
+    totals = [losses(*clips, step)[0] for step in (2, 3)]
+    torch.testing.assert_close(totals, [torch.tensor(0.1), torch.tensor(0.3)])
+    assert "temporal" not in losses(*clips, 2)[1]
+    torch.testing.assert_close(losses.eval()(*clips, 2)[0], torch.tensor(0.3))
+
+
+@pytest.mark.parametrize(
+    ("first_steps", "fault"),
+    [
+        ({"perceptual": 3}, "not a term"),
+        ({"temporal": -1}, "0 or more"),
+        ({"temporal": 0.5}, "0 or more"),
+        ({"temporal": 1, "reconstruction": 1}, "nothing is learned"),
+    ],
+)
+def test_first_steps_without_a_term_or_sense_are_refused(first_steps: dict[str, int], fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
+        WeightedLosses(
+            {"reconstruction": 1.0, "temporal": 1.0},
+            first_steps,
+            reconstruction=CharbonnierLoss(1e-6),
+            temporal=FrameDifferenceLoss(),
+        )
