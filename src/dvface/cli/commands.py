@@ -9,7 +9,6 @@ from dvface.config.schema import (
     CompareSettings,
     DegradeSettings,
     PrepareSettings,
-    RestoreSettings,
     check,
     check_arguments,
     validated,
@@ -46,25 +45,6 @@ def sweep(overrides: Sequence[str]) -> int:
     from dvface.sweeps.sweep import sweep as work
 
     return work(overrides, lambda line: print(line, flush=True))
-
-
-def restore(overrides: Sequence[str]) -> None:
-    """`dvface restore`: a video in, a video out."""
-    from dvface.cli.checkpoints import chosen_model
-    from dvface.inference.restore import restore_file
-    from dvface.inference.windows import WindowedRestorer
-    from dvface.models.restorer import Restorer, best_device
-
-    settings = validated(RestoreSettings, resolve(load("restore", overrides)))
-    checkpoint = chosen_model(settings.checkpoint, Path(settings.runs))
-    model = Restorer.from_pretrained(checkpoint)
-    try:
-        restorer = WindowedRestorer(model.to(best_device()), settings.window, settings.overlap)
-    except ValueError as error:
-        raise UserError(f"window={settings.window} overlap={settings.overlap}: {error}") from error
-    frames = restore_file(restorer, settings.input, settings.output)
-    print(f"model: {checkpoint}")
-    print(f"restored {frames} frames: {settings.output}")
 
 
 def evaluate(overrides: Sequence[str]) -> None:

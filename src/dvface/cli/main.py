@@ -65,10 +65,18 @@ def sweep(overrides: Overrides = None) -> None:
 
 @app.command()
 def restore(overrides: Overrides = None) -> None:
-    """Restore a video: dvface restore input=old.mp4 output=new.mp4 [checkpoint=newest|RUN]."""
-    from dvface.cli.commands import restore as work
+    """Restore a video, or a folder of them: dvface restore input=old.mp4 output=new.mp4 [mode=faces].
 
-    work(overrides or [])
+    Sound, subtitles, frame times, colours and size stay. Modes: aligned (the clip is the crop of one face), faces
+    (find, follow and restore each face, leave the rest alone), frame (the whole picture); auto looks at the clip.
+    More: fidelity=0.3, export=side_by_side|split, codec=h265 quality=20 bits=10, output=FOLDER (numbered pictures),
+    dry_run=true. An interrupted job goes on by the same words.
+    """
+    from dvface.cli.restore import restore as work
+
+    code = work(overrides or [])
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()

@@ -45,15 +45,31 @@ Jobs = Annotated[int, AfterValidator(_some_jobs)]
 """Processes at once."""
 
 
-class RestoreSettings(Strict):
+class RestoreChoices(Strict):
+    """What may be chosen of a restoration; `dvface.inference.options.RestoreOptions` says what each is."""
+
+    mode: Literal["auto", "aligned", "faces", "frame"]
+    fidelity: float = Field(ge=0, le=1)
+    export: Literal["restored", "side_by_side", "split"]
+    window: int = Field(ge=1)
+    overlap: int = Field(ge=0)
+    tile: int = Field(ge=64)
+    tile_overlap: int = Field(ge=0)
+    codec: str | None
+    quality: Annotated[int, Field(ge=0, le=63)] | None
+    bits: Literal[8, 10] | None
+    overwrite: bool
+
+
+class RestoreSettings(RestoreChoices):
     """`dvface restore`, resolved."""
 
     input: PathText
     output: PathText
     checkpoint: PathText = Field(min_length=1)
     runs: PathText
-    window: int = Field(ge=1)
-    overlap: int = Field(ge=0)
+    dry_run: bool
+    detector: Component
 
 
 class DegradeSettings(Strict):

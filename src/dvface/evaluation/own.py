@@ -11,6 +11,7 @@ import numpy as np
 from dvface.data.pairs import VideoPair
 from dvface.errors import UserError
 from dvface.files import sha256, write_json
+from dvface.inference.whole import WholePicture
 from dvface.inference.windows import WindowedRestorer
 from dvface.models.restorer import Restorer, best_device
 from dvface.report.progress import Progress
@@ -45,7 +46,7 @@ def restore_held_out(
     made_from = {name: {**weights, "clip": _digest(pair)} for name, pair in clips.items()}
     before = _read(out / MADE_FROM)
     _refuse_foreign(folders, before)
-    model = WindowedRestorer(Restorer.from_pretrained(checkpoint).to(best_device()))
+    model = WindowedRestorer(WholePicture(Restorer.from_pretrained(checkpoint).to(best_device())))
     kept = {name for name, made in made_from.items() if before.get(name) == made}
     for folder in folders.values():
         for name in before.keys() - kept:

@@ -9,6 +9,7 @@ import numpy as np
 from dvface.data.pairs import VideoPair
 from dvface.evaluation.measure import Measured, measure, metric_factories
 from dvface.files import write_json
+from dvface.inference.whole import WholePicture
 from dvface.inference.windows import WindowedRestorer
 from dvface.models.restorer import Restorer
 from dvface.report.panels import contact_sheet, labelled_video, write_png
@@ -90,8 +91,8 @@ def finish(
         What ``metrics.json`` holds.
     """
     main = pairs[0].name
-    restored = restore_all(WindowedRestorer(trained), pairs, "restore held-out footage")
-    identity = restore_all(WindowedRestorer(untrained), pairs, "restore untrained")
+    restored = restore_all(WindowedRestorer(WholePicture(trained)), pairs, "restore held-out footage")
+    identity = restore_all(WindowedRestorer(WholePicture(untrained)), pairs, "restore untrained")
     sides: dict[str, dict[str, list[np.ndarray]]] = {}
     clean: dict[str, list[np.ndarray]] = {}
     for pair, first, result in zip(pairs, identity, restored, strict=True):

@@ -1,7 +1,5 @@
 """How fast a stage trains, what it waits for, and how much memory it needs."""
 
-import resource
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.profilers import PassThroughProfiler
 
 from dvface.contracts import ClipBatch
+from dvface.models.memory import peak_memory
 
 MUCH_WAITING = 0.5
 """Share of a stage's time from which on waiting for clips is worth a word to the user."""
@@ -141,15 +140,6 @@ class Speed(Callback):
         for logger in trainer.loggers:
             # Lightning counts records from 0: the same place as the loss of this step.
             logger.log_metrics(numbers, step=trainer.global_step - 1)
-
-
-def peak_memory(device: torch.device) -> int:
-    """Bytes: the most that tensors held on a GPU at once, for any other device the most that this process held."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    # macOS counts bytes, Linux kilobytes.
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _largest(trainer: Trainer, module: LightningModule, value: float) -> float:

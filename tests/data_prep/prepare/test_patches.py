@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from tests.data_prep.prepare.faces import face_at, ramp
 
 from dvface.data_prep.prepare.crops import Aligned, Centred
-from dvface.data_prep.prepare.patches import inside, render, square_centre, take_patch
 from dvface.perception.alignment import to_template
+from dvface.perception.patches import inside, render, square_centre, take_patch
 
 WHOLE = (0, 0, 500, 400)
 

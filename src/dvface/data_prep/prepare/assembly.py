@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dvface.data_prep.prepare.frames import RawFrame
-from dvface.data_prep.prepare.patches import Patch, take_patch
 from dvface.data_prep.prepare.picture_area import picture_area
 from dvface.perception.detection import Face
+from dvface.perception.patches import Patch, take_patch
 from dvface.perception.tracks import Sighting, Tracker, context, fill_missed, smooth
 
 

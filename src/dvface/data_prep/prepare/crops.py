@@ -5,8 +5,8 @@ from typing import Protocol
 import numpy as np
 
 from dvface.data_prep.prepare.filters.verdicts import above
-from dvface.data_prep.prepare.patches import square_centre
 from dvface.perception.alignment import span, to_template
+from dvface.perception.patches import square_centre
 
 SLACK = 0.15  # spans; landmarks as detected, by which patches are taken, differ from smoothed ones by less
 

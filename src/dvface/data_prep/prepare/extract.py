@@ -15,7 +15,6 @@ from dvface.data_prep.prepare.duplicates import prints
 from dvface.data_prep.prepare.face_clip import FaceClip
 from dvface.data_prep.prepare.frames import RawFrame
 from dvface.data_prep.prepare.limits import Beat
-from dvface.data_prep.prepare.patches import inside, render
 from dvface.data_prep.prepare.reading import Reading
 from dvface.data_prep.prepare.record import ClipRecord
 from dvface.data_prep.prepare.source import Source
@@ -23,6 +22,7 @@ from dvface.data_prep.prepare.strips import SIDE, strip
 from dvface.data_prep.prepare.tools import Tools
 from dvface.perception.alignment import span
 from dvface.perception.detection import Face
+from dvface.perception.patches import inside, render
 from dvface.perception.tracks import Tracker
 
 TOGETHER = 16  # frames that the detector is given at once …

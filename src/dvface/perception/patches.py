@@ -17,7 +17,7 @@ class Patch:
     """A square around a face, where large shrunk by a whole factor.
 
     Attributes:
-        pixels: (h, w, 3) uint8 RGB.
+        pixels: (h, w, 3) uint8 or uint16 RGB.
         left: column of the footage at which it begins.
         top: row of the footage at which it begins.
         shrink: pixels of the footage on a side of one of its pixels.
@@ -71,7 +71,7 @@ def square_centre(landmarks: np.ndarray) -> np.ndarray:
 
 
 def render(patch: Patch, matrix: np.ndarray, size: int) -> np.ndarray | None:
-    """(size, size, 3) uint8: what ``matrix`` brings into the unit square; None where the patch does not reach.
+    """(size, size, 3), as the patch: what ``matrix`` brings into the unit square; None where the patch does not reach.
 
     Beyond the frame's own edge the picture is mirrored. Each pixel of the result is a mean over as much footage as
     it covers, so nothing aliases.

@@ -1,0 +1,1 @@
+"""A web page that restores videos on the machine that serves it."""

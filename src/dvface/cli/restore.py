@@ -1,0 +1,68 @@
+"""`dvface restore`."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dvface.cli.checkpoints import chosen_model
+from dvface.config.build import build
+from dvface.config.compose import load, resolve
+from dvface.config.schema import RestoreSettings, validated
+from dvface.errors import UserError
+from dvface.video.find import is_frame_folder
+
+if TYPE_CHECKING:
+    from dvface.inference.options import RestoreReport
+
+
+def restore(overrides: Sequence[str]) -> int:
+    """A video in, a video out; or a folder of them. Returns the exit code: 1 where videos of a folder were refused."""
+    from dvface.inference.folder import restore_folder
+    from dvface.inference.job import restore_file
+    from dvface.inference.options import RestoreOptions, RestoreReport
+    from dvface.inference.plan import plan
+    from dvface.models.restorer import Restorer, best_device
+
+    settings = validated(RestoreSettings, resolve(load("restore", overrides)))
+    options = RestoreOptions(**{field.name: getattr(settings, field.name) for field in fields(RestoreOptions)})
+    source, target = Path(settings.input), Path(settings.output)
+    if not source.exists():
+        raise UserError(f"input {source} does not exist; correct the path")
+    checkpoint = chosen_model(settings.checkpoint, Path(settings.runs))
+    model = Restorer.from_pretrained(checkpoint).to(best_device())
+    print(f"model: {checkpoint}", flush=True)
+    detector = cache(lambda: build(settings.detector))
+
+    def one(video: Path, output: Path) -> RestoreReport:
+        report = restore_file(model, video, output, options, detector)
+        _say(report)
+        return report
+
+    many = source.is_dir() and not is_frame_folder(source)
+    if settings.dry_run:
+        if many:
+            raise UserError("dry_run=true is for one video; name one of the folder")
+        for line in plan(model, source, target, options, detector).lines():
+            print(line)
+        return 0
+    if not many:
+        one(source, target)
+        return 0
+    report = restore_folder(source, target, options.overwrite, one, lambda line: print(line, flush=True))
+    print(
+        f"restored {len(report.restored)} videos into {target}; {len(report.present)} were there already, "
+        f"{len(report.refused)} were left out"
+    )
+    for name, reason in report.refused.items():
+        print(f"left out {name}: {reason}")
+    return 1 if report.refused else 0
+
+
+def _say(report: "RestoreReport") -> None:
+    print(f"mode {report.mode}: {report.reason}")
+    for note in report.notes:
+        print(f"note: {note}")
+    faces = "" if report.faces is None else f", {report.faces} face track{'' if report.faces == 1 else 's'}"
+    print(f"restored {report.frames} frames{faces}: {report.output}")
