@@ -16,7 +16,7 @@ format ?= videos
 layout ?= folder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train small-data sweep restore evaluate prepare degrade compare ui bench doctor weights test lint lock
+.PHONY: help setup train small-data sweep restore app evaluate prepare degrade compare ui bench doctor weights test lint lock
 
 help:  ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,9 +48,12 @@ small-data: $(READY)  ## shards for exp=small: make small-data in=FOOTAGE, which
 sweep: $(READY)  ## train every combination: make sweep exp=tiny,ablation_no_temporal args='seed=0,1,2'
 	@$(BIN)/dvface sweep exp='$(exp)' $(args)
 
-restore: $(READY)  ## restore a video: make restore in=old.mp4 out=new.mp4 [checkpoint=newest|RUN]
+restore: $(READY)  ## restore a video or a folder of them: make restore in=old.mp4 out=new.mp4 [checkpoint=newest|RUN]
 	@$(BIN)/dvface restore $(if $(in),input='$(in)') $(if $(out),output='$(out)') \
 	  $(if $(checkpoint),checkpoint='$(checkpoint)') $(args)
+
+app: $(READY)  ## restore videos on a web page of this machine: make app [args='port=7860']
+	@$(BIN)/dvface app $(if $(checkpoint),checkpoint='$(checkpoint)') $(args)
 
 evaluate: $(READY)  ## measure videos: make evaluate in=RESTORED reference=CLEAN, or checkpoint=RUN args=data=…
 	@$(BIN)/dvface evaluate $(if $(in),restored='$(in)') $(if $(reference),reference='$(reference)') \

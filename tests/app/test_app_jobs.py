@@ -10,7 +10,7 @@ import pytest
 from dvface.app.jobs import BROKEN, NO_MEMORY, Job, Jobs, Phase
 from dvface.errors import UserError
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 
 
 class Gate:

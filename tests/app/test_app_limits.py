@@ -90,6 +90,11 @@ def test_a_text_file_is_no_video_whatever_its_name(tmp_path: Path) -> None:
         ROOMY.admit(tmp_path / "letter.mp4")
 
 
+def test_an_upload_that_was_removed_meanwhile_is_asked_for_again(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^old\.mp4 is no longer here; choose it again$"):
+        ROOMY.admit(tmp_path / "old.mp4")
+
+
 def test_the_result_is_named_after_the_input() -> None:
     assert restored_name("grandma 1962.mp4") == "grandma 1962-restored.mp4"
     assert restored_name("tape.MKV") == "tape-restored.mkv"

@@ -70,10 +70,13 @@ def test_help_answers_without_heavy_imports() -> None:
             "no data set of shards",
         ),
         (["restore"], "input has no value"),
-        (["restore", "input=nowhere.mp4", "output=a.mp4", "runs={tmp}"], "no trained model below"),
+        (["restore", "input={tmp}", "output=b.mp4", "checkpoint=newest", "runs={tmp}"], "no trained model below"),
+        (["restore", "input=nowhere.mp4", "output=a.mp4"], "input nowhere.mp4 does not exist"),
+        (["restore", "input=a.mp4", "output=b.mp4", "mode=face"], "mode='face'"),
+        (["restore", "input=a.mp4", "output=b.mp4", "fidelity=2"], "fidelity=2"),
         (["restore", "input=a.mp4", "output=b.mp4", "window=abc"], "window='abc': input should be a valid integer"),
         (["evaluate", "restored=nowhere", "reference=nowhere"], "restored=nowhere does not exist"),
-        (["evaluate", "reference=nowhere"], "give restored=VIDEOS or checkpoint=RUN"),
+        (["evaluate", "reference=nowhere"], "reference= needs restored=VIDEOS beside it"),
         (["evaluate", "restored=a", "metrics=[psnr,sim]"], "did you mean 'ssim'"),
         (["evaluate", "restored=a", "mismatch=crop"], "mismatch='crop': input should be 'strict', 'truncate' or"),
         (["evaluate", "restored={../a:b}", "reference=c"], "a method's name becomes a folder's"),
@@ -203,7 +206,9 @@ def test_train_restore_evaluate_compare_from_end_to_end(
 
     old, new = tmp_path / "old (1), video.mp4", tmp_path / "new.mp4"
     write_video(old, carphone[:6], Fraction(30000, 1001))
-    code, out, err = dvface(["restore", f"input={old}", f"output={new}"], monkeypatch, capsys)
+    code, out, err = dvface(
+        ["restore", f"input={old}", f"output={new}", "checkpoint=newest", "mode=aligned"], monkeypatch, capsys
+    )
     assert code == 0, err
     assert read_video(new).shape == (6, 144, 176, 3)
 

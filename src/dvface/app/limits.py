@@ -67,8 +67,10 @@ class Limits:
         """The facts of ``path``; frames are not decoded.
 
         Raises:
-            UserError: the file is over a limit, is no video, or has no frames.
+            UserError: the file is gone, over a limit, no video, or has no frames.
         """
+        if not path.is_file():  # uploads are removed after a while
+            raise UserError(f"{path.name} is no longer here; choose it again")
         size = path.stat().st_size / MEGABYTE
         if size > self.megabytes:
             raise UserError(f"{path.name} has {size:.1f} MB and this page takes at most {self.megabytes:g}; {_INSTEAD}")

@@ -25,5 +25,5 @@ def chosen_model(checkpoint: str, runs: Path) -> Path:
         path.parent for path in runs.glob("*/*/metrics.json") if (path.parent / "model" / CONFIG_FILE).is_file()
     ]
     if not finished:
-        raise UserError(f"no trained model below {runs}; run: dvface train, or give checkpoint=FOLDER")
+        raise UserError(f"no trained model below {runs}; run: dvface train, or give checkpoint=small or a FOLDER")
     return model_folder(max(finished, key=lambda run: (run / "metrics.json").stat().st_mtime))

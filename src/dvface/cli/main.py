@@ -79,6 +79,18 @@ def restore(overrides: Overrides = None) -> None:
         raise typer.Exit(code)
 
 
+@app.command("app")
+def web_page(overrides: Overrides = None) -> None:
+    """Restore videos on a web page of this machine: dvface app [port=7860] [checkpoint=small|newest|RUN].
+
+    One job at a time, the others wait; uploads are limited (limits.megabytes, .seconds, .pixels) and removed again. The
+    page answers this machine alone; host=0.0.0.0 lets everybody in who can reach it.
+    """
+    from dvface.cli.app import app as work
+
+    work(overrides or [])
+
+
 @app.command()
 def evaluate(overrides: Overrides = None) -> None:
     """Measure restored videos: dvface evaluate restored=FILE_OR_FOLDER reference=FILE_OR_FOLDER [out=FOLDER].

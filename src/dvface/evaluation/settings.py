@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from dvface.config.schema import Component, DataSettings, PathText, Strict
+from dvface.models.model_folder import SMALL
 
 GivenPath = Annotated[PathText, Field(min_length=1)]
 """A path that is not empty, as one from an unset variable of a shell would be."""
@@ -46,8 +47,12 @@ class EvaluateSettings(Strict):
 
     @model_validator(mode="after")
     def _one_thing_to_measure(self) -> "EvaluateSettings":
-        if (self.restored is None) == (self.checkpoint is None):
+        if self.restored is not None and self.checkpoint is not None:
             raise ValueError("give restored=VIDEOS or checkpoint=RUN, one of them")
+        if self.restored is None and self.checkpoint is None:
+            if self.reference is not None:
+                raise ValueError("reference= needs restored=VIDEOS beside it")
+            self.checkpoint = SMALL
         if self.checkpoint is not None and self.reference is not None:
             raise ValueError("checkpoint= is compared with the clean side of data=; leave reference= out")
         if not self.metrics:

@@ -11,7 +11,8 @@ from dvface.config.build import build
 from dvface.config.schema import STAGES, TrainSettings
 from dvface.errors import UserError
 from dvface.files import whole_file
-from dvface.models.restorer import WEIGHTS_FILE, Restorer
+from dvface.models.model_folder import SMALL, WEIGHTS_FILE, model_folder
+from dvface.models.restorer import Restorer
 from dvface.training.run_folder import RunFolder, model_tensors, read_checkpoint, read_config, read_weights
 from dvface.training.stage import Stage
 
@@ -137,14 +138,16 @@ def _run_folder(path: Path, word: str) -> RunFolder:
 
 
 def _any_weights(path: Path) -> Tensors:
-    """The tensors of a run, a model folder or a safetensors file."""
+    """The tensors of a run, a model folder, the model that ships, or a safetensors file."""
+    if str(path) == SMALL:
+        path = model_folder(SMALL)
     if path.is_file() and path.suffix == ".safetensors":
         return read_weights(path)
     if (path / WEIGHTS_FILE).is_file():
         return read_weights(path / WEIGHTS_FILE)
     if RunFolder(path).config.is_file():
         return _latest(path, "weights_only")
-    raise UserError(f"weights_only={path}: there is no run, no model folder and no .safetensors file")
+    raise UserError(f"weights_only={path}: there is no run, no model folder and no .safetensors file, nor is it small")
 
 
 def _check_whole(address: str, tensors: Tensors, model: Restorer) -> None:

@@ -43,8 +43,9 @@ def read_picture_deep(path: Path) -> np.ndarray:
         UserError: it is missing or damaged, no png or jpg inside, or larger than is read.
     """
     check_size(*_size(path), path)
+    shallow = read_picture(path)  # FFmpeg fills in what a damaged PNG lacks, Pillow refuses it
     if _png_depth(path) != 16:
-        return read_picture(path)
+        return shallow
     decoder = av.CodecContext.create("png", "r")
     try:
         frames = [*decoder.decode(av.Packet(path.read_bytes())), *decoder.decode(None)]
