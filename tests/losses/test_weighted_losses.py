@@ -40,34 +40,29 @@ def test_a_term_without_a_weight_is_refused() -> None:
         WeightedLosses({}, reconstruction=CharbonnierLoss())
 
 
-def test_a_term_with_a_first_step_joins_the_training_there_and_is_always_held_out() -> None:
+def test_a_weight_may_change_at_a_step() -> None:
     losses = WeightedLosses(
-        {"reconstruction": 1.0, "temporal": 1.0},
-        {"temporal": 3},
+        {"reconstruction": 1.0, "temporal": [[0, 2.0], [3, 0.5]]},
         reconstruction=CharbonnierLoss(1e-6),
         temporal=FrameDifferenceLoss(),
     )
-    clips = grey(0.5, 0.7), grey(0.5, 0.5)
-    totals = [losses(*clips, step)[0] for step in (2, 3)]
-    torch.testing.assert_close(totals, [torch.tensor(0.1), torch.tensor(0.3)])
-    assert "temporal" not in losses(*clips, 2)[1]
-    torch.testing.assert_close(losses.eval()(*clips, 2)[0], torch.tensor(0.3))
+    totals = [losses(grey(0.5, 0.7), grey(0.5, 0.5), step)[0] for step in (0, 2, 3, 900)]
+    torch.testing.assert_close(totals, [torch.tensor(total) for total in (0.5, 0.5, 0.2, 0.2)])
 
 
 @pytest.mark.parametrize(
-    ("first_steps", "fault"),
+    ("weight", "fault"),
     [
-        ({"perceptual": 3}, "not a term"),
-        ({"temporal": -1}, "0 or more"),
-        ({"temporal": 0.5}, "0 or more"),
-        ({"temporal": 1, "reconstruction": 1}, "nothing is learned"),
+        (-1.0, "0 or more"),
+        (float("inf"), "0 or more"),
+        ([[0, -1.0]], "0 or more"),
+        ([0.2, 0.1], "pairs"),
+        ([[0, 0.2, 1]], "pairs"),
+        ([], "begin at step 0"),
+        ([[1, 0.2]], "begin at step 0"),
+        ([[0, 0.2], [5, 0.1], [5, 0.3]], "later ones"),
     ],
 )
-def test_first_steps_without_a_term_or_sense_are_refused(first_steps: dict[str, int], fault: str) -> None:
+def test_a_weight_without_sense_is_refused(weight: object, fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
-        WeightedLosses(
-            {"reconstruction": 1.0, "temporal": 1.0},
-            first_steps,
-            reconstruction=CharbonnierLoss(1e-6),
-            temporal=FrameDifferenceLoss(),
-        )
+        WeightedLosses({"reconstruction": weight}, reconstruction=CharbonnierLoss())

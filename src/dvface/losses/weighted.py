@@ -1,6 +1,7 @@
 """A sum of named terms."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from math import inf
 
 import torch
@@ -9,51 +10,50 @@ from torch import Tensor, nn
 from dvface.losses.base import VideoLoss
 from dvface.losses.none import NoLoss
 
+Weight = float | Sequence[Sequence[float]]
+"""A number, or pairs of a step and the weight from there on, the first at step 0."""
+
 
 class WeightedLosses(nn.Module):
     """A sum of named, weighted terms; terms of class `NoLoss` are left out and not logged.
 
     Args:
-        weights: name to weight; every term has one.
-        first_steps: name to the step from which on a term takes part in training, 0 where nothing is said; held-out
-            losses hold every term at any step, so that they can be compared over a whole run.
+        weights: name to `Weight`; every term has one.
         terms: name to term.
 
     Raises:
-        ValueError: a term has no weight, or a weight or first step has no term or no sense.
+        ValueError: a term has no weight, or a weight no term or no sense.
     """
 
-    def __init__(
-        self, weights: Mapping[str, float], first_steps: Mapping[str, int] | None = None, **terms: VideoLoss
-    ) -> None:
+    def __init__(self, weights: Mapping[str, Weight], **terms: VideoLoss) -> None:
         super().__init__()
         if set(terms) != set(weights):
             raise ValueError(f"terms {sorted(terms)} and weights {sorted(weights)} must have the same names")
-        for name, weight in weights.items():
-            if not isinstance(weight, int | float) or not 0 <= weight < inf:
-                raise ValueError(f"weights.{name} must be a number of 0 or more, got {weight!r}")
-        first_steps = first_steps or {}
-        for name, step in first_steps.items():
-            if name not in terms:
-                raise ValueError(f"first_steps.{name} is not a term; known: {', '.join(sorted(terms))}")
-            if not isinstance(step, int) or step < 0:
-                raise ValueError(f"first_steps.{name} must be an integer of 0 or more, got {step!r}")
-        self.first_steps = dict(first_steps)
+        self.weights = {name: _steps(name, weight) for name, weight in weights.items()}
         self.terms = nn.ModuleDict({name: term for name, term in terms.items() if not isinstance(term, NoLoss)})
-        if self.terms and all(self.first_steps.get(name, 0) for name in self.terms):
-            raise ValueError("first_steps must leave a term that takes part from step 0 on, or nothing is learned")
-        self.weights = dict(weights)
 
     def forward(self, restored: Tensor, clean: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum, and each term before its weight; a term of several parts, also each ``term_part``."""
         total = restored.new_zeros(())
         values: dict[str, Tensor] = {}
         for name, term in self.terms.items():
-            if self.training and step < self.first_steps.get(name, 0):
-                continue
             parts = term.parts(restored, clean, step)  # type: ignore[operator]
             values[name] = torch.stack(list(parts.values())).sum()
-            total = total + self.weights[name] * values[name]
+            weight = next(weight for first, weight in reversed(self.weights[name]) if step >= first)
+            total = total + weight * values[name]
             if len(parts) > 1:
                 values |= {f"{name}_{part}": value for part, value in parts.items()}
         return total, values
+
+
+def _steps(name: str, weight: Weight) -> list[tuple[float, float]]:
+    """``weight`` as pairs of a first step and a number."""
+    pairs = weight if isinstance(weight, Sequence) else [(0, weight)]
+    for pair in pairs:
+        if not isinstance(pair, Sequence) or len(pair) != 2 or any(not isinstance(one, int | float) for one in pair):
+            raise ValueError(f"weights.{name} must be a number, or a list of pairs [step, number], got {weight!r}")
+        if not 0 <= pair[1] < inf:
+            raise ValueError(f"weights.{name} must be a number of 0 or more, got {pair[1]!r}")
+    if not pairs or pairs[0][0] != 0 or any(one[0] >= other[0] for one, other in pairwise(pairs)):
+        raise ValueError(f"weights.{name} must begin at step 0 and go on at later ones, got {weight!r}")
+    return [(first, number) for first, number in pairs]

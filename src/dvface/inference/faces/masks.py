@@ -15,6 +15,9 @@ from dvface.perception.tracks import fill_missed, smooth
 SIDE = 128
 """Pixels of a mask: it is soft, so more of them would show nothing more. Pixel i lies at i / SIDE of the square."""
 
+FINER = 4
+"""Outlines are drawn with so many times the pixels of a mask."""
+
 FACE_OVAL = (
     *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
     *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
@@ -109,12 +112,13 @@ class FaceOvalMask:
 
     def _filled(self, outline: NDArray[np.float64]) -> NDArray[np.float32]:
         """(SIDE, SIDE): 1 inside (36, 2) places of the square, blurred."""
-        fraction = 8  # bits behind the point, so that the edge moves by less than a pixel
-        points = np.rint(outline * SIDE * (1 << fraction)).astype(np.int32)
-        filled = np.zeros((SIDE, SIDE), np.uint8)
-        cv2.fillPoly(filled, [points], 255, cv2.LINE_AA, fraction)
-        soft = cv2.GaussianBlur(filled.astype(np.float32) / 255, (0, 0), self.feather * SIDE)
-        return np.asarray(soft, np.float32)
+        # drawn finer and averaged, so that the edge moves by less than a pixel: OpenCV's own smooth lines are too wide
+        fraction, side = 8, SIDE * FINER
+        points = np.rint((outline * side + (FINER - 1) / 2) * (1 << fraction)).astype(np.int32)
+        filled = np.zeros((side, side), np.uint8)
+        cv2.fillPoly(filled, [points], 255, cv2.LINE_8, fraction)
+        coarse = cv2.resize(filled.astype(np.float32) / 255, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.GaussianBlur(coarse, (0, 0), self.feather * SIDE), np.float32)
 
 
 def _face(landmarks: NDArray[np.float64]) -> Face:
