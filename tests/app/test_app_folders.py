@@ -1,6 +1,7 @@
 """Everything that a page writes is in one folder, and that folder goes."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,20 @@ def test_the_folder_is_private_and_gone_afterwards_even_on_an_error(tmp_path: Pa
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_that_is_asked_to_end_removes_its_folder_first(tmp_path: Path) -> None:
+    script = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from dvface.app.folders import orderly_end, workplace\n"
+        "with orderly_end(), workplace(Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'upload.mp4').write_bytes(b'face')\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+    assert ended.returncode == 128 + signal.SIGTERM
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dvface.app.engine import Engine
-from dvface.app.folders import workplace
+from dvface.app.folders import orderly_end, workplace
 from dvface.app.headers import StayHome
 from dvface.app.jobs import Jobs
 from dvface.app.limits import MEGABYTE, Limits
@@ -61,7 +61,7 @@ def serve(engine: Engine, settings: AppSettings) -> None:
     said = warning(settings.host, settings.port)
     if said is not None:
         print(said, file=sys.stderr, flush=True)
-    with workplace() as folder, listening(settings.host, settings.port) as socket:
+    with orderly_end(), workplace() as folder, listening(settings.host, settings.port) as socket:
         keep_quiet(folder)
         import uvicorn
 

@@ -258,10 +258,10 @@ def _whole_number(name: str, text: str) -> int:
 
 
 def benchmark(overrides: Sequence[str]) -> None:
-    """`dvface benchmark`: how fast recipes, preparation, loading, training and measuring are, each against a rival."""
+    """`dvface benchmark`: how fast recipes, preparation, loading, training, measuring and restoring are."""
     from dvface.cli.benchmark import degradation_table, loading_tables, preparation_tables
 
-    parts = ("degradation", "prepare", "loading", "training", "evaluation")
+    parts = ("degradation", "prepare", "loading", "training", "evaluation", "restoring")
     own = _own_only(
         overrides,
         {
@@ -277,6 +277,7 @@ def benchmark(overrides: Sequence[str]) -> None:
             "exp": "tiny",
             "steps": "40",
             "batches": "2000",
+            "checkpoint": "small",
         },
     )
     clips, frames, size, rounds, steps, batches = (
@@ -299,6 +300,10 @@ def benchmark(overrides: Sequence[str]) -> None:
                 from dvface.cli.benchmark_evaluation import evaluation_tables
 
                 print(evaluation_tables(frames, size, rounds))
+            case "restoring":
+                from dvface.cli.benchmark_restoring import restoring_table
+
+                print(restoring_table(own["checkpoint"], frames))
             case _:
                 raise UserError(f"parts={part}: one of {', '.join(parts)}{nearest(part, parts)}")
 

@@ -230,6 +230,7 @@ def benchmark(overrides: Overrides = None) -> None:
     training: steps of our trainer against a bare PyTorch loop; exp=tiny steps=40.
     These two also watch memory while batches=2000 pass.
     evaluation: measures with a reference against pyiqa's (pip install 'dvface[iqa]'); frames=17 size=512 rounds=5.
+    restoring: from file to file, part by part; checkpoint=small frames=17.
     """
     from dvface.cli.commands import benchmark as work
 

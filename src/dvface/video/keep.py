@@ -17,6 +17,7 @@ from dvface.video.encodings import CONTAINERS, Chosen, Encoding, choose
 from dvface.video.pixels import Colours, PixelsOut
 from dvface.video.timed import SourceFacts, TimedFrame
 
+_LONGEST_DELAY = 64  # frames between coding and showing one; no codec here has more than 16
 _LEAST_CLOCK = 10_000  # FFmpeg's MP4 writer doubles a coarser clock until it ticks as often a second
 
 
@@ -88,13 +89,21 @@ def _tag(stream: Any, frame: av.VideoFrame) -> None:
     context.color_primaries, context.color_trc = frame.color_primaries, frame.color_trc
 
 
-def _encode(container: Any, stream: Any, frames: Iterable[TimedFrame], to_frame: PixelsOut, name: str) -> bool:
+def _encode(
+    container: Any, stream: Any, frames: Iterable[TimedFrame], to_frame: PixelsOut, like: SourceFacts, name: str
+) -> bool:
     """Encode and write; returns whether all times are whole milliseconds."""
     durations: dict[int, int] = {}
     shape = (stream.height, stream.width, 3)
 
+    last_dts: int | None = None
+
     def mux(packets: list[Any]) -> None:
+        nonlocal last_dts
         for packet in packets:
+            # x265 makes nonsense of the decoding times of a video shorter than its delay.
+            least = min(durations) - _LONGEST_DELAY * like.step if last_dts is None else last_dts + 1
+            packet.dts = last_dts = least if packet.dts is None else max(packet.dts, least)
             # Encoders do not pass durations on; without, the last frame's would be lost.
             packet.duration = durations.pop(packet.pts)
             container.mux(packet)
@@ -153,9 +162,11 @@ def write_pictures(
         options = clock_options(suffix, like.time_base)
         with av.open(str(temporary), "w", format=CONTAINERS[suffix], container_options=options) as container:
             stream = _add_stream(container, chosen, like, first.pixels.shape, threads)
-            to_frame = PixelsOut(_stored(like.colours, chosen), chosen.pixel_format)
+            to_frame = PixelsOut(
+                _stored(like.colours, chosen), chosen.pixel_format, chroma_left=chosen.encoder in ("libx264", "libx265")
+            )
             try:
-                whole = _encode(container, stream, chain([first], iterator), to_frame, str(path))
+                whole = _encode(container, stream, chain([first], iterator), to_frame, like, str(path))
             except (av.ArgumentError, av.ExternalError) as error:
                 raise UserError(
                     f"{encoding.codec} cannot encode frames of {width}×{height} pixels to {path} ({error.strerror}); "

@@ -203,11 +203,15 @@ class PixelsOut:
     Args:
         colours: what the frames are to be stored in; of an RGB format only primaries and transfer count.
         pixel_format: FFmpeg's name: planar YUV or RGB of at least 8 bits.
+        chroma_left: whether 4:2:0 chroma lies on every second column, as the decoders of H.264 and H.265 say of
+            their frames; FFmpeg's converter puts it between two, where it then reads that of other codecs. Mixing
+            both shifts colours by half a pixel.
     """
 
-    def __init__(self, colours: Colours, pixel_format: str) -> None:
+    def __init__(self, colours: Colours, pixel_format: str, chroma_left: bool = True) -> None:
         self._colours = colours
         self._format = pixel_format
+        self._left = chroma_left and pixel_format.startswith("yuv420p")
         form = av.VideoFormat(pixel_format)
         self._depth = bit_depth(form)
         self._is_rgb = is_rgb(form)
@@ -217,6 +221,8 @@ class PixelsOut:
         """A frame from (H, W, 3) RGB, uint8 (0 to 255) or uint16 (0 to 65535)."""
         if self._is_rgb:
             frame = self._to_rgb(pixels)
+        elif self._left:
+            frame = self._to_yuv(pixels)
         elif pixels.dtype == np.uint8 and self._depth == 8 and not self._colours.full_range:
             frame = self._scaled(pixels)
         else:
@@ -252,10 +258,19 @@ class PixelsOut:
         red, green, blue = values[..., 0], values[..., 1], values[..., 2]
         grey = red_weight * red + (1 - red_weight - blue_weight) * green + blue_weight * blue
         height, width, _ = pixels.shape
-        frame = av.VideoFrame(width, height, _full_chroma(self._depth))
+        frame = av.VideoFrame(width, height, self._format if self._left else _full_chroma(self._depth))
         largest = 2**self._depth - 1
         luma_plane, blue_plane, red_plane = _planes(frame, self._depth)
         luma_plane[:] = _rounded(grey * luma_span + black, largest)
-        blue_plane[:] = _rounded((blue - grey) * (chroma_span / (2 * (1 - blue_weight))) + middle, largest)
-        red_plane[:] = _rounded((red - grey) * (chroma_span / (2 * (1 - red_weight))) + middle, largest)
+        for plane, colour, weight in ((blue_plane, blue, blue_weight), (red_plane, red, red_weight)):
+            chroma = (colour - grey) * (chroma_span / (2 * (1 - weight))) + middle
+            plane[:] = _rounded(_halved(chroma) if self._left else chroma, largest)
         return frame
+
+
+def _halved(chroma: np.ndarray) -> np.ndarray:
+    """(H, W) to (⌈H/2⌉, ⌈W/2⌉): centred on every second column (weights 1 2 1), between two rows."""
+    rows = np.pad(chroma, ((0, len(chroma) % 2), (0, 0)), mode="edge")
+    rows = (rows[::2] + rows[1::2]) / 2
+    columns = np.pad(rows, ((0, 0), (1, 1)), mode="edge")
+    return (columns[:, :-2:2] + 2 * columns[:, 1:-1:2] + columns[:, 2::2]) / 4

@@ -118,7 +118,8 @@ class FaceOvalMask:
         filled = np.zeros((side, side), np.uint8)
         cv2.fillPoly(filled, [points], 255, cv2.LINE_8, fraction)
         coarse = cv2.resize(filled.astype(np.float32) / 255, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-        return np.asarray(cv2.GaussianBlur(coarse, (0, 0), self.feather * SIDE), np.float32)
+        # blurring ones leaves a rounding above one
+        return np.asarray(cv2.GaussianBlur(coarse, (0, 0), self.feather * SIDE).clip(0, 1), np.float32)
 
 
 def _face(landmarks: NDArray[np.float64]) -> Face:
