@@ -48,7 +48,8 @@ def test_a_variable_rate_with_sound_comes_out_as_it_went_in(tmp_path: Path, star
     lasts = [
         list(open_source(path).frames())[-1].duration * open_source(path).facts.time_base for path in (out, source)
     ]
-    assert float(lasts[0]) == pytest.approx(float(lasts[1]), abs=1e-3)
+    # An MP4 with reordered frames gives its length as coded: right within a frame.
+    assert float(lasts[0]) == pytest.approx(float(lasts[1]), abs=0.02)
 
 
 def test_joined_pieces_decode_as_the_pieces_do(tmp_path: Path):
