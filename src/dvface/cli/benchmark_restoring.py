@@ -8,11 +8,12 @@ import torch
 
 from dvface.config.build import build
 from dvface.config.compose import load, resolve
+from dvface.inference.options import Mode
 from dvface.models.model_folder import model_folder
 from dvface.models.restorer import Restorer, best_device
 from dvface.report.tables import Cell, Column, Table
 
-CLIPS = (("aligned", 256, 256), ("aligned", 512, 512), ("faces", 480, 640))
+CLIPS: tuple[tuple[Mode, int, int], ...] = (("aligned", 256, 256), ("aligned", 512, 512), ("faces", 480, 640))
 """Mode, height and width."""
 
 

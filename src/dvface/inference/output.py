@@ -10,7 +10,7 @@ from dvface.video.decode import count_frames
 from dvface.video.encodings import CONTAINERS, Encoding, check_encoding
 from dvface.video.join import join
 from dvface.video.keep import piece_suffix, write_pictures
-from dvface.video.pictures import _replace, write_png_folder
+from dvface.video.pictures import replace_folder, write_png_folder
 from dvface.video.timed import SourceFacts, TimedFrame
 
 PICTURES = "pictures"
@@ -97,7 +97,7 @@ class PictureOutput:
         for piece in pieces:
             for picture in piece.iterdir():
                 picture.replace(together / picture.name)
-        _replace(together, self._target)
+        replace_folder(together, self._target)
         if sounds := [stream for stream in self._source.others if stream.kind == "audio"]:
             return [f"Pictures hold no sound: {len(sounds)} stream(s) of the source were left out."]
         return []

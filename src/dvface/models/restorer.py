@@ -13,7 +13,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-import dvface
 from dvface.config.build import build
 from dvface.contracts import Views, latent_frames
 from dvface.errors import UserError
@@ -24,6 +23,7 @@ from dvface.models.codebooks.base import full_precision
 from dvface.models.model_folder import CONFIG_FILE, WEIGHTS_FILE
 from dvface.models.priors.prior import Prior
 from dvface.models.refinement import Refinement
+from dvface.version import __version__
 
 
 class Restorer(nn.Module):
@@ -108,7 +108,7 @@ class Restorer(nn.Module):
         folder = Path(folder)
         with whole_file(folder / WEIGHTS_FILE) as temporary:
             save_file({name: value.contiguous() for name, value in self.state_dict().items()}, temporary)
-        write_json(folder / CONFIG_FILE, {"dvface": dvface.__version__, "model": dict(specification)})
+        write_json(folder / CONFIG_FILE, {"dvface": __version__, "model": dict(specification)})
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> Restorer:

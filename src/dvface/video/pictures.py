@@ -170,13 +170,14 @@ def write_png_folder(folder: str | Path, frames: Iterable[np.ndarray], first: in
         if not count:
             raise UserError(f"no frames to write to {folder}; give at least one")
         temporary.chmod(0o755)  # mkdtemp creates private folders
-        _replace(temporary, target)
+        replace_folder(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return count
 
 
-def _replace(temporary: Path, target: Path) -> None:
+def replace_folder(temporary: Path, target: Path) -> None:
+    """Give a finished folder its final name; a folder that has it already is gone only when the new one is in place."""
     if not target.exists():
         temporary.rename(target)
         return

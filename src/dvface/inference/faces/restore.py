@@ -138,7 +138,7 @@ class FacesRestorer:
                     yield self._change(frames[run.start : run.stop], run, after[:count] - before[:count])
 
     def _change(self, frames: np.ndarray, run: _Run, change: NDArray[np.float32]) -> _Change:
-        masks = self.mask.draw(frames, run.landmarks)
+        masks = self.mask.draw(list(frames), run.landmarks)
         if self.match_colour:
             change -= smooth(_means(change, masks), self.smoothing)[:, None, None].astype(np.float32)
         return _Change(run, change.astype(np.float16), masks * run.strength[:, None, None].astype(np.float32))
