@@ -13,14 +13,19 @@ def jumps(video: np.ndarray) -> np.ndarray:
     return np.abs(np.diff(video.astype(float), axis=0)).mean(axis=(1, 2, 3))
 
 
+def step_at_borders(model: Restorer, clip: np.ndarray, overlap: int) -> float:
+    """By how much more the restored clip changes where windows meet than elsewhere, in levels, beyond the clip's own."""
+    windows = WindowedRestorer(WholePicture(model), 17, overlap)
+    added = jumps(np.stack(list(windows(clip)))) - jumps(clip)
+    # The change into frame t is at t - 1; a fade changes the frames that two windows share and the next one.
+    border = np.zeros(len(added), bool)
+    for start in range(windows.step, len(clip), windows.step):
+        border[start - 1 : start + overlap] = True
+    return float(added[border].mean() - added[~border].mean())
+
+
 def test_nothing_jumps_where_windows_meet(carphone: np.ndarray) -> None:
     model = Restorer.from_pretrained(model_folder(SMALL))
     clip = carphone[:69, 16:128, 24:136]
-    for overlap, most in ((4, 0.08), (0, np.inf)):
-        windows = WindowedRestorer(WholePicture(model), 17, overlap)
-        added = jumps(np.stack(list(windows(clip)))) - jumps(clip)
-        # The change into frame t is at t - 1; a fade changes the frames that two windows share and the next one.
-        border = np.zeros(len(added), bool)
-        for start in range(windows.step, len(clip), windows.step):
-            border[start - 1 : start + overlap] = True
-        assert abs(added[border].mean() - added[~border].mean()) < most
+    # Windows that only abut do jump, by a tenth of a level or more: what is measured can be seen by it.
+    assert abs(step_at_borders(model, clip, 4)) < 0.05 < 0.1 < step_at_borders(model, clip, 0)

@@ -50,8 +50,7 @@ def distance(one: np.ndarray, other: np.ndarray) -> float:
 
 def test_the_shipped_model_improves_a_blurred_face_that_it_never_saw(small: Restorer, carphone: np.ndarray) -> None:
     clean = carphone[:5]
-    half = {"area": 1.0}
-    recipe = Recipe("half", {"down": Downscale([2.0, 2.0], half), "back": ResizeBack("bicubic")})
+    recipe = Recipe("quarter", {"down": Downscale([4.0, 4.0], {"area": 1.0}), "back": ResizeBack("bicubic")})
     degraded, _ = recipe(clean.astype(np.float32) / 255, derive_generator(0, "blurred"))
     degraded = np.rint(degraded * 255).astype(np.uint8)
     restored = np.stack(list(WindowedRestorer(WholePicture(small))(degraded)))

@@ -1,0 +1,3 @@
+"""The version of dvface, which is written into every model folder."""
+
+__version__ = "0.1.0"
