@@ -28,7 +28,8 @@ def test_a_process_that_is_asked_to_end_removes_its_folder_first(tmp_path: Path)
     script = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "from dvface.app.folders import orderly_end, workplace\n"
+        "from dvface.app.folders import workplace\n"
+        "from dvface.files import orderly_end\n"
         "with orderly_end(), workplace(Path(sys.argv[1])) as folder:\n"
         "    (folder / 'upload.mp4').write_bytes(b'face')\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.inference.face_videos import face_of, marks_at
 
 from dvface.config.compose import load, resolve
 from dvface.errors import UserError
@@ -14,11 +15,12 @@ from dvface.inference.job import PIECE_WINDOWS, restore_file
 from dvface.inference.options import RestoreOptions, RestoreReport
 from dvface.inference.part import Part
 from dvface.inference.plan import plan
+from dvface.models.model_folder import SMALL, model_folder
 from dvface.models.restorer import Restorer
 from dvface.perception.detection import FaceDetector
 from dvface.video.probe import probe
 from dvface.video.read import read_frames, read_video
-from dvface.video.write import write_video
+from dvface.video.write import EXACT, write_video
 
 SHORT = RestoreOptions(mode="aligned", window=5, overlap=1)
 
@@ -82,23 +84,45 @@ def test_a_file_is_restored_at_its_own_size_rate_and_length(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new.mp4", "old video.mp4"]
 
 
-def test_an_interrupted_job_goes_on_to_the_same_result(smallest_model: Restorer, tmp_path: Path) -> None:
-    source = tmp_path / "long.mp4"
+@pytest.fixture(scope="module")
+def small() -> Restorer:
+    """The model that ships: what it makes of a frame depends on where the frame lies in its window."""
+    return Restorer.from_pretrained(model_folder(SMALL))
+
+
+class OneFace:
+    """Sees the face of the packaged clip, which hardly moves."""
+
+    name, files = "one face", ()
+
+    def detect(self, frames: list[np.ndarray]) -> list[list]:
+        return [[face_of(marks_at(86, 72, 100))] for _ in frames]
+
+
+@pytest.mark.parametrize(("changes", "height", "width"), [({"mode": "aligned"}, 32, 48), ({"mode": "faces"}, 144, 176)])
+def test_an_interrupted_job_goes_on_to_the_same_result(
+    changes: dict, height: int, width: int, small: Restorer, carphone: np.ndarray, tmp_path: Path
+) -> None:
+    source = tmp_path / "long.mkv"
     piece = PIECE_WINDOWS * 4
-    write_video(source, moving(2 * piece + 11), Fraction(25))
-    whole = restore_file(smallest_model, source, tmp_path / "whole.mp4", SHORT, no_detector)
-    target = tmp_path / "resumed.mp4"
+    options = RestoreOptions(window=5, overlap=1, codec="ffv1", **changes)
+    write_video(source, np.concatenate((carphone, carphone))[: piece + 11, :height, :width], Fraction(25), **EXACT)
+    whole = restore_file(small, source, tmp_path / "whole.mkv", options, OneFace)
+    target = tmp_path / "resumed.mkv"
     with pytest.raises(Interrupted):
-        restore_file(smallest_model, source, target, SHORT, no_detector, stopping_after(piece + 5))
-    left = tmp_path / "resumed.mp4.part"
-    pieces = sorted(left.glob("*.mp4"))
+        restore_file(small, source, target, options, OneFace, stopping_after(piece + 5))
+    left = tmp_path / "resumed.mkv.part"
+    pieces = sorted(left.glob("*.mkv"))
     assert not target.exists()
     assert len(pieces) == 1
     assert len(list(read_frames(pieces[0]))) == piece  # it plays by itself
-    report = restore_file(smallest_model, source, target, SHORT, no_detector)
-    assert any("goes on behind piece 1" in note for note in report.notes)
-    assert report.frames == whole.frames == 2 * piece + 11
-    assert np.array_equal(read_video(target), read_video(tmp_path / "whole.mp4"))
+    said: list[str] = []
+    report = restore_file(small, source, target, options, OneFace, say=said.append)
+    assert any("goes on behind piece 1" in line for line in said)
+    assert report.frames == whole.frames == piece + 11
+    restored = read_video(target)
+    assert np.array_equal(restored, read_video(tmp_path / "whole.mkv"))
+    assert not np.array_equal(restored[piece:], read_video(source)[piece:])
     assert not left.exists()
 
 
@@ -110,23 +134,85 @@ def test_an_interruption_before_the_first_piece_leaves_nothing(smallest_model: R
     assert [path.name for path in tmp_path.iterdir()] == ["long.mp4"]
 
 
-def test_what_another_job_left_is_not_taken_over(smallest_model: Restorer, tmp_path: Path) -> None:
+@pytest.fixture
+def interrupted(smallest_model: Restorer, tmp_path: Path) -> Path:
+    """The output of a job that has left one piece."""
     source, target = tmp_path / "long.mp4", tmp_path / "new.mp4"
     write_video(source, moving(PIECE_WINDOWS * 4 + 9), Fraction(25))
     with pytest.raises(Interrupted):
         restore_file(smallest_model, source, target, SHORT, no_detector, stopping_after(PIECE_WINDOWS * 4 + 2))
-    other = dataclasses.replace(SHORT, fidelity=1.0)
-    report = restore_file(smallest_model, source, target, other, no_detector)
-    assert any("starts anew" in note for note in report.notes)
+    return target
+
+
+@pytest.mark.parametrize("change", ["fidelity", "detector", "model", "input"])
+def test_what_another_job_left_is_neither_taken_over_nor_lost(
+    change: str, smallest_model: Restorer, small: Restorer, interrupted: Path
+) -> None:
+    source, left = interrupted.with_name("long.mp4"), interrupted.with_name("new.mp4.part")
+    options = dataclasses.replace(SHORT, fidelity=1.0) if change == "fidelity" else SHORT
+    if change == "detector":
+        options = dataclasses.replace(SHORT, mode="faces")
+    if change == "input":
+        write_video(source, moving(PIECE_WINDOWS * 4 + 8), Fraction(25))
+    model = small if change == "model" else smallest_model
+    with pytest.raises(UserError, match="holds 1 pieces that were made from another input"):
+        restore_file(model, source, interrupted, options, NoFaces)
+    assert (left / "00000.mp4").is_file()
+    anew = dataclasses.replace(options, overwrite=True)
+    said: list[str] = []
+    report = restore_file(model, source, interrupted, anew, NoFaces, say=said.append)
+    assert any("starts anew" in line for line in said)
+    assert report.frames == len(read_video(source))
+
+
+def test_a_mistake_in_a_setting_costs_no_piece(smallest_model: Restorer, interrupted: Path) -> None:
+    wrong = dataclasses.replace(SHORT, window=6, overwrite=True)
+    with pytest.raises(UserError, match="window=6"):
+        restore_file(smallest_model, interrupted.with_name("long.mp4"), interrupted, wrong, no_detector)
+    assert (interrupted.with_name("new.mp4.part") / "00000.mp4").is_file()
+
+
+def test_a_damaged_piece_is_made_anew(smallest_model: Restorer, interrupted: Path) -> None:
+    (interrupted.with_name("new.mp4.part") / "00000.mp4").write_bytes(b"")
+    report = restore_file(smallest_model, interrupted.with_name("long.mp4"), interrupted, SHORT, no_detector)
     assert report.frames == PIECE_WINDOWS * 4 + 9
+    assert any("damaged" in note for note in report.notes)
+
+
+def test_two_processes_do_not_write_one_output(tmp_path: Path) -> None:
+    first, second = (Part(tmp_path / "new.mp4", {}, ".mp4") for _ in range(2))
+    with first.begun(), pytest.raises(UserError, match="another dvface writes this output"), second.begun():
+        pass
+    assert not (tmp_path / "new.mp4.part").exists() or not first.pieces()
 
 
 def test_a_folder_in_the_way_is_not_deleted(tmp_path: Path) -> None:
     (tmp_path / "new.mp4.part").mkdir()
     (tmp_path / "new.mp4.part" / "diary.txt").write_text("mine")
-    with pytest.raises(UserError, match="in the way"):
-        Part(tmp_path / "new.mp4", {}, ".mp4").begin()
+    with pytest.raises(UserError, match="in the way"), Part(tmp_path / "new.mp4", {}, ".mp4").begun():
+        pass
     assert (tmp_path / "new.mp4.part" / "diary.txt").read_text() == "mine"
+
+
+def test_a_folder_that_holds_anything_but_pictures_is_never_replaced(
+    smallest_model: Restorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    write_video(videos / "old.mp4", moving(3), Fraction(25))
+    monkeypatch.chdir(videos)
+    for output in (videos, Path(), tmp_path):
+        with pytest.raises(UserError, match="holds other things"):
+            restore_file(
+                smallest_model, videos / "old.mp4", output, dataclasses.replace(SHORT, overwrite=True), no_detector
+            )
+    assert [path.name for path in videos.iterdir()] == ["old.mp4"]
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert restore_file(smallest_model, videos / "old.mp4", empty, SHORT, no_detector).frames == 3
+    assert len(list(empty.iterdir())) == 3
+    with pytest.raises(UserError, match="overwrite=true"):
+        restore_file(smallest_model, videos / "old.mp4", empty, SHORT, no_detector)
 
 
 def test_nothing_is_overwritten_unless_said_and_a_failure_leaves_nothing(
@@ -149,6 +235,8 @@ def test_nothing_is_overwritten_unless_said_and_a_failure_leaves_nothing(
     ):
         with pytest.raises(UserError, match=fault):
             restore(source, target)
+    with pytest.raises(UserError, match="mean nothing"):
+        restore(video, tmp_path / "pictures", codec="h265")
     with pytest.raises(UserError, match="window"):
         restore(video, tmp_path / "out.mp4", window=6)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["taken.mp4", "text.mp4", "video.mp4"]
@@ -176,8 +264,10 @@ def test_a_name_without_a_suffix_makes_numbered_pictures(smallest_model: Restore
     names = sorted(path.name for path in target.iterdir())
     assert names[0] == "000000.png"
     assert len(names) == PIECE_WINDOWS * 4 + 2
-    again = restore_file(smallest_model, target, tmp_path / "back.mkv", SHORT, no_detector)
+    slower = dataclasses.replace(SHORT, rate=12.5)
+    again = restore_file(smallest_model, target, tmp_path / "back.mkv", slower, no_detector)
     assert again.frames == len(names)
+    assert probe(tmp_path / "back.mkv").rate == Fraction(25, 2)
 
 
 @pytest.mark.parametrize(("export", "width"), [("side_by_side", 96), ("split", 48)])
@@ -194,7 +284,7 @@ def test_the_input_can_be_shown_beside_the_result(
 def test_a_folder_is_restored_video_by_video(smallest_model: Restorer, tmp_path: Path) -> None:
     source, target = tmp_path / "in", tmp_path / "out"
     (source / "deep").mkdir(parents=True)
-    for name in ("a.mp4", "deep/b.mp4"):
+    for name in ("a.mp4", "a.avi", "deep/b.mp4", "deep/c.ts"):
         write_video(source / name, moving(5), Fraction(25))
     (source / "bad.mp4").write_text("no video")
     (source / "notes.txt").write_text("no video either")
@@ -204,12 +294,14 @@ def test_a_folder_is_restored_video_by_video(smallest_model: Restorer, tmp_path:
         return restore_file(smallest_model, video, output, SHORT, no_detector)
 
     report = restore_folder(source, target, False, one, said.append)
-    assert sorted(report.restored) == ["a.mp4", "deep/b.mp4"]
+    assert sorted(report.restored) == ["a.avi", "a.mp4", "deep/b.mp4", "deep/c.ts"]
     assert list(report.refused) == ["bad.mp4"]
+    files = sorted(str(path.relative_to(target)) for path in target.rglob("*.*"))
+    assert files == ["a.avi.mp4", "a.mp4", "deep/b.mp4", "deep/c.mp4"]
     assert len(read_video(target / "deep" / "b.mp4")) == 5
     (target / "a.mp4").unlink()
     again = restore_folder(source, target, False, one, said.append)
-    assert (sorted(again.restored), again.present) == (["a.mp4"], ("deep/b.mp4",))
+    assert (sorted(again.restored), again.present) == (["a.mp4"], ("a.avi", "deep/b.mp4", "deep/c.ts"))
     with pytest.raises(UserError, match="within"):
         restore_folder(source, source / "out", False, one, said.append)
     (target / "deep" / "nothing").mkdir()

@@ -14,7 +14,7 @@ def jumps(video: np.ndarray) -> np.ndarray:
 
 
 def step_at_borders(model: Restorer, clip: np.ndarray, overlap: int) -> float:
-    """By how much more the restored clip changes where windows meet than elsewhere, in levels, beyond the clip's own."""
+    """By how many levels more the restored clip changes where windows meet than elsewhere, beyond the clip's own."""
     windows = WindowedRestorer(WholePicture(model), 17, overlap)
     added = jumps(np.stack(list(windows(clip)))) - jumps(clip)
     # The change into frame t is at t - 1; a fade changes the frames that two windows share and the next one.

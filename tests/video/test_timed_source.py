@@ -201,3 +201,30 @@ def test_what_is_no_video_is_refused_by_name(tmp_path: Path, name: str):
 def test_an_empty_folder_is_refused(tmp_path: Path):
     with pytest.raises(UserError, match="holds no png or jpg"):
         open_source(tmp_path)
+
+
+def test_half_pictures_are_made_whole_and_keep_their_times(tmp_path: Path) -> None:
+    # a bar that moves four columns from half picture to half picture
+    halves = np.full((24, 64, 96, 3), 40, np.uint8)
+    for number, half in enumerate(halves):
+        half[:, 4 * number // 2 : 4 * number // 2 + 12] = 220
+    combed = halves[::2].copy()
+    combed[:, 1::2] = halves[1::2, 1::2]
+    path = tmp_path / "tape.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "1", "x264-params": "tff=1"})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for picture in combed:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        container.mux(stream.encode(None))
+    source = open_source(path)
+    frames = list(source.frames())
+    assert len(frames) == 12
+    assert [frame.time * source.facts.time_base for frame in frames] == [Fraction(n, 25) for n in range(12)]
+    assert [frame.pixels.shape for frame in source.frames(5)] == [(64, 96, 3)] * 7
+    assert source.notes == ("It is interlaced: its half pictures were made whole frames.",)
+
+    def comb(picture: np.ndarray) -> float:
+        return float(np.abs(np.diff(picture[:, :, 1].astype(int), axis=0)).mean())
+
+    assert comb(frames[6].pixels) < 0.2 * comb(combed[6])

@@ -2,13 +2,10 @@
 
 import os
 import shutil
-import signal
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 PREFIX = "dvface-app-"
 
@@ -29,20 +26,6 @@ def workplace(parent: Path | None = None) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def orderly_end() -> Iterator[None]:
-    """While this lasts, being asked to end (SIGTERM) lets everything be put away first; for the main thread."""
-
-    def end(number: int, frame: FrameType | None) -> None:
-        sys.exit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _abandoned(folder: Path) -> bool:

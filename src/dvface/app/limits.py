@@ -14,7 +14,7 @@ MEGABYTE = 1_000_000
 FALLBACK_RATE = Fraction(25)
 SAME_RATE = 0.01
 """Relative difference up to which the container's rate is taken for the one that was measured."""
-KEPT_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
+KEPT_SUFFIXES = (".mp4", ".mov", ".mkv")
 """Containers that the result keeps; of any other it becomes an .mp4."""
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from dvface.app.engine import Engine
-from dvface.app.folders import orderly_end, workplace
+from dvface.app.folders import workplace
 from dvface.app.headers import StayHome
 from dvface.app.jobs import Jobs
 from dvface.app.limits import MEGABYTE, Limits
 from dvface.app.settings import AppSettings
 from dvface.app.work import Restoration, Restored
 from dvface.errors import UserError
+from dvface.files import orderly_end
 
 STATIC = Path(__file__).parent / "static"
 LOCAL = ("127.0.0.1", "localhost", "::1")

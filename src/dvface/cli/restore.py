@@ -11,7 +11,8 @@ from dvface.config.build import build
 from dvface.config.compose import load, resolve
 from dvface.config.schema import RestoreSettings, validated
 from dvface.errors import UserError
-from dvface.video.find import is_frame_folder
+from dvface.files import orderly_end
+from dvface.video.find import is_frame_folder, is_video_file
 
 if TYPE_CHECKING:
     from dvface.inference.options import RestoreReport
@@ -36,11 +37,21 @@ def restore(overrides: Sequence[str]) -> int:
     detector = cache(lambda: build(settings.detector))
 
     def one(video: Path, output: Path) -> RestoreReport:
-        report = restore_file(model, video, output, options, detector)
-        _say(report)
+        said: list[str] = []
+
+        def say(line: str) -> None:
+            said.append(line)
+            _print(line)
+
+        with orderly_end():
+            report = restore_file(model, video, output, options, detector, say=say)
+        _tell(report, said)
         return report
 
-    many = source.is_dir() and not is_frame_folder(source)
+    pictures = source.is_dir() and is_frame_folder(source)
+    many = source.is_dir() and not (pictures and not any(map(is_video_file, source.iterdir())))
+    if many and pictures:
+        print(f"note: the pictures in {source} are left alone, since it holds videos", flush=True)
     if settings.dry_run:
         if many:
             raise UserError("dry_run=true is for one video; name one of the folder")
@@ -50,7 +61,7 @@ def restore(overrides: Sequence[str]) -> int:
     if not many:
         one(source, target)
         return 0
-    report = restore_folder(source, target, options.overwrite, one, lambda line: print(line, flush=True))
+    report = restore_folder(source, target, options.overwrite, one, _print)
     print(
         f"restored {len(report.restored)} videos into {target}; {len(report.present)} were there already, "
         f"{len(report.refused)} were left out"
@@ -60,9 +71,12 @@ def restore(overrides: Sequence[str]) -> int:
     return 1 if report.refused else 0
 
 
-def _say(report: "RestoreReport") -> None:
-    print(f"mode {report.mode}: {report.reason}")
-    for note in report.notes:
+def _print(line: str) -> None:
+    print(line, flush=True)
+
+
+def _tell(report: "RestoreReport", said: Sequence[str]) -> None:
+    for note in (note for note in report.notes if note not in said):
         print(f"note: {note}")
     faces = "" if report.faces is None else f", {report.faces} face track{'' if report.faces == 1 else 's'}"
     print(f"restored {report.frames} frames{faces}: {report.output}")

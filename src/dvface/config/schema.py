@@ -58,6 +58,8 @@ class RestoreChoices(Strict):
     codec: str | None
     quality: Annotated[int, Field(ge=0, le=63)] | None
     bits: Literal[8, 10] | None
+    rate: float = Field(gt=0, le=1000)
+    mask: Literal["ellipse", "outline"]
     overwrite: bool
 
 

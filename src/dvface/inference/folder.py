@@ -1,11 +1,12 @@
 """A folder of videos in, a folder of restored videos out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dvface.errors import UserError
 from dvface.inference.options import RestoreReport
+from dvface.video.encodings import CONTAINERS
 from dvface.video.find import is_video_file
 
 
@@ -42,6 +43,22 @@ def videos_below(folder: Path) -> list[Path]:
     return found
 
 
+def outputs(videos: Sequence[Path]) -> list[Path]:
+    """Where each result goes: the same name; what containers that are only read hold becomes an .mp4.
+
+    ``a.avi`` becomes ``a.mp4``, beside an ``a.mp4`` however ``a.avi.mp4``.
+    """
+    taken = set(videos)
+    found: list[Path] = []
+    for video in videos:
+        output = video if video.suffix.lower() in CONTAINERS else video.with_suffix(".mp4")
+        if output != video and output in taken:
+            output = video.with_name(video.name + ".mp4")
+        taken.add(output)
+        found.append(output)
+    return found
+
+
 def restore_folder(
     source: Path,
     target: Path,
@@ -72,9 +89,9 @@ def restore_folder(
     present: list[str] = []
     refused: dict[str, str] = {}
     videos = videos_below(source)
-    for number, video in enumerate(videos, start=1):
-        name = str(video.relative_to(source))
-        output = target / name
+    places = outputs([video.relative_to(source) for video in videos])
+    for number, (video, place) in enumerate(zip(videos, places, strict=True), start=1):
+        name, output = str(video.relative_to(source)), target / place
         say(f"{number}/{len(videos)} {name}")
         if output.exists() and not overwrite:
             present.append(name)

@@ -1,25 +1,31 @@
 """A whole video: look at it, restore it piece by piece, put it together with the sound it came with."""
 
+import hashlib
+import json
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from dvface.errors import UserError
-from dvface.files import whole_file
+from dvface.files import text_sha256, whole_file
+from dvface.inference.checks import check_paths, check_windows, memory_suffices, windows_fit
 from dvface.inference.modes import Choice, assembled, decide
-from dvface.inference.options import Advancing, RestoreOptions, RestoreReport, Watch, progress
+from dvface.inference.options import Advancing, RestoreOptions, RestoreReport, Watch, progress, silent
 from dvface.inference.output import Output, chosen_output, copies_untouched
 from dvface.inference.part import Part
 from dvface.inference.windows import WindowedRestorer
 from dvface.models.restorer import Restorer
 from dvface.perception.detection import FaceDetector
+from dvface.version import __version__
 from dvface.video.pictures import open_source
+from dvface.video.read import frame_files
 from dvface.video.timed import Source, TimedFrame
 
 PIECE_WINDOWS = 20
@@ -64,6 +70,7 @@ def restore_file(
     options: RestoreOptions,
     detector: Callable[[], FaceDetector],
     watch: Watch = progress,
+    say: Callable[[str], None] = silent,
 ) -> RestoreReport:
     """Restore a video file, at constant memory, and keep what else it holds.
 
@@ -76,17 +83,23 @@ def restore_file(
         options: see `RestoreOptions`.
         detector: called where faces are looked for.
         watch: told of the progress.
+        say: told at once what is taken over from an earlier run, and the mode.
 
     Raises:
-        UserError: the input is no whole video, the output cannot be written, is there already, or is the input; or an
-            option does not fit.
+        UserError: the input is no whole video, the output cannot be written, is there already, or is the input; an
+            option does not fit; what lies in ``TARGET.part`` is of another job, or another process works on it; or
+            there is too little memory.
     """
+    target = target if target.name else target.resolve()
     check_paths(source, target, options.overwrite)
-    video = open_source(source)
+    check_windows(model, options)
+    video = open_source(source, Fraction(str(options.rate)))
     output = chosen_output(target, video.facts, options)
-    part = Part(target, _job(model, source, options), output.piece_suffix)
-    notes = part.begin()
-    with part.kept():
+    job = _job(model, source, options, detector)
+    part = Part(target, job, output.piece_suffix, lambda piece: output.frames(piece) > 0, options.overwrite)
+    with part.begun() as notes:
+        for note in notes:
+            say(note)
         choice = decide(
             lambda: (frame.pixels for frame in video.frames()),
             video.facts.frames,
@@ -95,33 +108,20 @@ def restore_file(
             part.faces,
             watch,
         )
+        say(f"mode {choice.mode}: {choice.reason}")
         if choice.mode == "none" and copies_untouched(source, target, options):
             assert choice.faces is not None
             frames = choice.faces.frames
             with whole_file(target) as temporary:
                 shutil.copyfile(source, temporary)
         else:
-            frames = _restore_pieces(video, windowed(model, choice, options), output, part, watch)
+            with memory_suffices():
+                frames = _restore_pieces(video, windowed(model, choice, options), output, part, watch)
+            check_paths(source, target, options.overwrite)  # hours may have gone by
             notes += [*video.notes, *output.finish(part.pieces())]
-    part.remove()
+        part.remove()
     tracks = None if choice.faces is None else len(choice.faces.tracks)
     return RestoreReport(target, choice.mode, choice.reason, frames, tracks, tuple(notes))
-
-
-def check_paths(source: Path, target: Path, overwrite: bool) -> None:
-    """Refuse outputs that would harm the input or something else.
-
-    Raises:
-        UserError: the input is missing, the output is the input, or lies within it, or is there already.
-    """
-    if not source.exists():
-        raise UserError(f"input {source} does not exist; correct the path")
-    if target.resolve() == source.resolve():
-        raise UserError(f"output {target} is the input itself; name another file")
-    if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
-        raise UserError(f"output {target} lies within the input folder {source}; name a place elsewhere")
-    if target.exists() and not overwrite:
-        raise UserError(f"output {target} is there already; name another, or say overwrite=true")
 
 
 def windowed(model: Restorer, choice: Choice, options: RestoreOptions) -> WindowedRestorer:
@@ -130,13 +130,8 @@ def windowed(model: Restorer, choice: Choice, options: RestoreOptions) -> Window
     Raises:
         UserError: window, overlap or tile do not fit.
     """
-    try:
+    with windows_fit(options):
         return WindowedRestorer(assembled(model, choice, options), options.window, options.overlap)
-    except ValueError as error:
-        raise UserError(
-            f"window={options.window} overlap={options.overlap} tile={options.tile} "
-            f"tile_overlap={options.tile_overlap}: {error}"
-        ) from error
 
 
 def _restore_pieces(video: Source, windows: WindowedRestorer, output: Output, part: Part, watch: Watch) -> int:
@@ -148,7 +143,7 @@ def _restore_pieces(video: Source, windows: WindowedRestorer, output: Output, pa
         while (head := next(stream, None)) is not None:
             output.write(part.piece(done), chain([head], islice(stream, size - 1)), done * size)
             done += 1
-    return output.count(part.pieces())
+    return sum(map(output.frames, part.pieces()))
 
 
 def _restored(video: Source, windows: WindowedRestorer, first: int) -> Iterator[TimedFrame]:
@@ -173,9 +168,24 @@ def _told(frames: Iterator[Any], bar: Advancing) -> Iterator[Any]:
         bar.advance()
 
 
-def _job(model: Restorer, source: Path, options: RestoreOptions) -> dict[str, Any]:
+def _job(
+    model: Restorer, source: Path, options: RestoreOptions, detector: Callable[[], FaceDetector]
+) -> dict[str, Any]:
     """What the result depends on."""
-    facts = source.stat()
-    weights = sum(float(value.double().abs().sum()) for value in model.state_dict().values())
-    chosen = {name: value for name, value in asdict(options).items() if name != "overwrite"}
-    return {"input": [source.name, facts.st_size, facts.st_mtime_ns], "weights": weights, "options": chosen}
+    files = [source] if source.is_file() else frame_files(source)
+    facts = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    return {
+        "dvface": __version__,
+        "input": [source.name, text_sha256(json.dumps(facts))],
+        "model": _fingerprint(model),
+        "detector": detector().name if options.mode in ("auto", "faces") else None,
+        "options": {name: value for name, value in asdict(options).items() if name != "overwrite"},
+    }
+
+
+def _fingerprint(model: Restorer) -> str:
+    digest = hashlib.sha256(repr(model).encode())
+    for name, value in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

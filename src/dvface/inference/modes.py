@@ -9,6 +9,7 @@ import numpy as np
 from dvface.inference.clips import ClipRestorer
 from dvface.inference.faces.find import find_faces
 from dvface.inference.faces.found import Faces
+from dvface.inference.faces.masks import EllipseMask, FaceOvalMask
 from dvface.inference.faces.mode import choose_mode
 from dvface.inference.faces.restore import FacesRestorer
 from dvface.inference.options import Advancing, RestoreOptions, Watch
@@ -16,6 +17,7 @@ from dvface.inference.views import Blended, SideBySide, SplitScreen, Unchanged
 from dvface.inference.whole import TiledPicture, WholePicture
 from dvface.models.restorer import Restorer
 from dvface.perception.detection import FaceDetector
+from dvface.perception.facemesh import FaceMesh
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ def _bare(model: Restorer, choice: Choice, options: RestoreOptions) -> ClipResto
         return Unchanged()
     if choice.mode == "faces":
         assert choice.faces is not None
-        return FacesRestorer(model, choice.faces)
+        mask = FaceOvalMask(FaceMesh()) if options.mask == "outline" else EllipseMask()
+        return FacesRestorer(model, choice.faces, mask=mask)
     if choice.mode == "frame":
         return TiledPicture(model, options.tile, options.tile_overlap)
     return WholePicture(model)

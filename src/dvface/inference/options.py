@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 from dvface.report.progress import Progress
 
 Mode = Literal["auto", "aligned", "faces", "frame"]
+MaskName = Literal["ellipse", "outline"]
 Export = Literal["restored", "side_by_side", "split"]
 
 
@@ -28,6 +29,8 @@ class RestoreOptions:
         codec: of the file written, see `dvface.video.encodings`; None for the usual one of its container.
         quality: the codec's constant-quality number, lower is better; None for the codec's visually lossless one.
         bits: a colour sample of the file written, 8 or 10; None as the input where the codec can.
+        rate: frames a second of a folder of pictures; a video has its own.
+        mask: where a face's restoration is pasted: an ellipse in its aligned square, or the face's own outline.
         overwrite: whether an existing output is replaced.
     """
 
@@ -41,6 +44,8 @@ class RestoreOptions:
     codec: str | None = None
     quality: int | None = None
     bits: int | None = None
+    rate: float = 25.0
+    mask: MaskName = "ellipse"
     overwrite: bool = False
 
 
@@ -80,3 +85,7 @@ Watch = Callable[[str, int | None, int], AbstractContextManager[Advancing]]
 def progress(title: str, total: int | None, start: int) -> Progress:
     """The `Watch` of a terminal."""
     return Progress(title, total, start=start)
+
+
+def silent(line: str) -> None:
+    """Says nothing."""

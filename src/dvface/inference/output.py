@@ -6,9 +6,8 @@ from typing import Protocol
 
 from dvface.errors import UserError
 from dvface.inference.options import RestoreOptions
-from dvface.video.decode import count_frames
 from dvface.video.encodings import CONTAINERS, Encoding, check_encoding
-from dvface.video.join import join
+from dvface.video.join import join, measure
 from dvface.video.keep import piece_suffix, write_pictures
 from dvface.video.pictures import replace_folder, write_png_folder
 from dvface.video.timed import SourceFacts, TimedFrame
@@ -29,8 +28,8 @@ class Output(Protocol):
         """Write a piece, which appears when whole; ``first`` is its first frame's number."""
         ...
 
-    def count(self, pieces: Sequence[Path]) -> int:
-        """How many frames the pieces hold."""
+    def frames(self, piece: Path) -> int:
+        """How many frames a piece holds; 0 where it is damaged."""
         ...
 
     def finish(self, pieces: Sequence[Path]) -> list[str]:
@@ -57,9 +56,12 @@ class VideoOutput:
         """See `Output`."""
         self._notes = write_pictures(piece, frames, self._source, self._encoding)
 
-    def count(self, pieces: Sequence[Path]) -> int:
+    def frames(self, piece: Path) -> int:
         """See `Output`."""
-        return sum(count_frames(piece.read_bytes()) for piece in pieces)
+        try:
+            return len(measure(piece).times)
+        except UserError:
+            return 0
 
     def finish(self, pieces: Sequence[Path]) -> list[str]:
         """See `Output`."""
@@ -84,11 +86,9 @@ class PictureOutput:
         """See `Output`."""
         write_png_folder(piece, (frame.pixels for frame in frames), first)
 
-    def count(self, pieces: Sequence[Path]) -> int:
+    def frames(self, piece: Path) -> int:
         """See `Output`."""
-        # An interrupted `finish` has moved some already.
-        together = pieces[0].with_name(PICTURES)
-        return sum(len(list(folder.iterdir())) for folder in (*pieces, together) if folder.exists())
+        return len(list(piece.iterdir()))
 
     def finish(self, pieces: Sequence[Path]) -> list[str]:
         """See `Output`."""
@@ -110,6 +110,11 @@ def chosen_output(target: Path, source: SourceFacts, options: RestoreOptions) ->
         UserError: the suffix is none of a video, or codec, quality and bits do not fit it.
     """
     if not target.suffix:
+        if (options.codec, options.quality, options.bits) != (None, None, None):
+            raise UserError(
+                f"output {target} has no suffix and becomes a folder of PNGs as deep as the input, for which codec, "
+                "quality and bits mean nothing; leave them out, or name a video such as .mp4"
+            )
         return PictureOutput(target, source)
     if target.suffix.lower() not in CONTAINERS:
         raise UserError(

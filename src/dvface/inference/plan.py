@@ -3,12 +3,14 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from dvface.inference.job import check_paths, windowed
+from dvface.inference.checks import check_paths, check_windows, memory_suffices
+from dvface.inference.job import windowed
 from dvface.inference.modes import decide
 from dvface.inference.options import RestoreOptions, Watch, progress
 from dvface.inference.output import chosen_output
@@ -82,7 +84,8 @@ def plan(
         UserError: as `dvface.inference.job.restore_file`.
     """
     check_paths(source, target, options.overwrite)
-    video = open_source(source)
+    check_windows(model, options)
+    video = open_source(source, Fraction(str(options.rate)))
     chosen_output(target, video.facts, options)
     began = time.perf_counter()
     first = np.stack([frame.pixels for frame in islice(video.frames(), options.window)])
@@ -91,9 +94,10 @@ def plan(
     looked = time.perf_counter() - began - read
     # A second time: the first one also warms up.
     windows = windowed(model, choice, options)
-    windows.restorer.restore(first, 0)
-    began = time.perf_counter()
-    windows.restorer.restore(first, 0)
+    with memory_suffices():
+        windows.restorer.restore(first, 0)
+        began = time.perf_counter()
+        windows.restorer.restore(first, 0)
     restored = time.perf_counter() - began
     total = video.facts.frames
     count = None if total is None else max(1, -(-(total - windows.overlap) // windows.step))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dvface.video.read import FRAME_SUFFIXES
+from dvface.video.read import FRAME_SUFFIXES, frame_files
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".ts")
 
@@ -19,4 +19,4 @@ def is_frame(path: Path) -> bool:
 
 def is_frame_folder(path: Path) -> bool:
     """Whether the folder ``path`` holds pictures."""
-    return any(is_frame(file) for file in path.iterdir())
+    return bool(frame_files(path))

@@ -24,7 +24,9 @@ _BOOKKEEPING = ("major_brand", "minor_version", "compatible_brands", "encoder", 
 
 
 @dataclass(frozen=True)
-class _Piece:
+class Piece:
+    """A file of pictures only, by its packets."""
+
     path: Path
     time_base: Fraction
     times: tuple[int, ...]
@@ -34,7 +36,12 @@ class _Piece:
     extradata: bytes
 
 
-def _measure(path: Path) -> _Piece:
+def measure(path: Path) -> Piece:
+    """A piece's times; nothing is decoded.
+
+    Raises:
+        UserError: it is damaged.
+    """
     try:
         with open_video(path) as (container, stream):
             coded = [packet.pts for packet in container.demux(stream) if packet.size]
@@ -46,10 +53,10 @@ def _measure(path: Path) -> _Piece:
     shown = sorted(coded)
     place = {time: number for number, time in enumerate(shown)}
     delay = max(number - place[time] for number, time in enumerate(coded))
-    return _Piece(path, time_base, tuple(shown), delay, extradata)
+    return Piece(path, time_base, tuple(shown), delay, extradata)
 
 
-def _check_pieces(pieces: Sequence[_Piece]) -> None:
+def _check_pieces(pieces: Sequence[Piece]) -> None:
     if not pieces:
         raise UserError("there are no pieces to join; restore at least one frame")
     for one, other in pairwise(pieces):
@@ -63,7 +70,7 @@ def _check_pieces(pieces: Sequence[_Piece]) -> None:
             )
 
 
-def _picture_packets(pieces: Sequence[_Piece], output: Any, end: int) -> Iterator[Any]:
+def _picture_packets(pieces: Sequence[Piece], output: Any, end: int) -> Iterator[Any]:
     """The pieces' packets with decoding times that increase over all of them; ``end`` is the last frame's, in ticks.
 
     The k-th packet is decoded when frame k - delay is shown, the earliest time at which its data can be needed; the
@@ -167,7 +174,7 @@ def _moment(packet: Any) -> float:
     return float((packet.dts if packet.dts is not None else packet.pts) * packet.time_base)
 
 
-def _last_end(piece: _Piece, facts: SourceFacts) -> int:
+def _last_end(piece: Piece, facts: SourceFacts) -> int:
     ratio = piece.time_base / facts.time_base
     duration = facts.last_duration(round(piece.times[-1] * ratio))
     return piece.times[-1] + max(1, round(duration / ratio))
@@ -194,7 +201,7 @@ def join(target: str | Path, pieces: Sequence[str | Path], source: SourceFacts) 
     suffix = Path(target).suffix.lower()
     if suffix not in CONTAINERS:
         raise UserError(f"{target} has no suffix of a video container; name it {', '.join(CONTAINERS)}")
-    measured = [_measure(Path(piece)) for piece in pieces]
+    measured = [measure(Path(piece)) for piece in pieces]
     _check_pieces(measured)
     time_base = measured[0].time_base
     options = clock_options(suffix, time_base)

@@ -88,7 +88,6 @@ class FolderSource:
             colours=OF_RGB,
             sample_aspect=Fraction(1),
             rotation=0,
-            interlaced=False,
             codec="pictures",
         )
 

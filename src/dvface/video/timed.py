@@ -11,6 +11,7 @@ import av
 import numpy as np
 
 from dvface.errors import UserError
+from dvface.video.interlaced import progressive
 from dvface.video.pixels import Colours, PixelsIn, bit_depth, colours_of
 from dvface.video.read import decoded_frames, open_video
 from dvface.video.times import IncreasingTimes
@@ -71,7 +72,6 @@ class SourceFacts:
         colours: how they mean colours, what was left unsaid resolved by the usual rule.
         sample_aspect: a pixel's width over its height, as shown.
         rotation: degrees counter-clockwise by which the stored frames were turned.
-        interlaced: whether the first frame is made of two half pictures.
         codec: FFmpeg's name, such as ``h264``; ``pictures`` for a folder.
         others: the streams beside the picture.
     """
@@ -88,7 +88,6 @@ class SourceFacts:
     colours: Colours
     sample_aspect: Fraction
     rotation: int
-    interlaced: bool
     codec: str
     others: tuple[OtherStream, ...] = field(default=())
 
@@ -186,7 +185,6 @@ def _facts(container: Any, stream: Any, path: Path) -> SourceFacts:
         colours=colours_of(frame, stream.codec_context, str(path)),
         sample_aspect=1 / aspect if turned else aspect,
         rotation=round(frame.rotation / 90) * 90,
-        interlaced=frame.interlaced_frame,
         codec=stream.codec_context.name,
         others=_others(container, stream),
     )
@@ -207,6 +205,7 @@ class VideoSource:
         with _opened(self._path) as (container, stream):
             self._facts = _facts(container, stream, self._path)
         self._times = self._fresh_times()
+        self._interlaced = False
 
     def _fresh_times(self) -> IncreasingTimes:
         return IncreasingTimes(self._facts.step, self._facts.time_base)
@@ -219,29 +218,34 @@ class VideoSource:
     @property
     def notes(self) -> tuple[str, ...]:
         """See `Source.notes`."""
-        return self._times.notes
+        made_whole = ("It is interlaced: its half pictures were made whole frames.",) if self._interlaced else ()
+        return (*self._times.notes, *made_whole)
 
     def frames(self, first: int = 0) -> Iterator[TimedFrame]:
         """See `Source.frames`. Frames before ``first`` are decoded and dropped: no container seeks exactly."""
         self._times = self._fresh_times()
         to_rgb = PixelsIn(self._facts.colours, self._facts.bit_depth > 8)
         waiting: tuple[av.VideoFrame, int] | None = None
+        duration = 0
         with _opened(self._path) as (container, stream):
-            for number, frame in enumerate(decoded_frames(container, stream, str(self._path))):
-                self._check(frame, number)
-                stated = frame.pts if frame.pts is not None else frame.dts
+            checked = self._checked(decoded_frames(container, stream, str(self._path)))
+            for number, (frame, origin) in enumerate(progressive(checked)):
+                self._interlaced = self._interlaced or origin.interlaced_frame
+                stated = origin.pts if origin.pts is not None else origin.dts
                 time = self._times(None if stated is None else stated - self._facts.origin)
                 if waiting:
                     yield TimedFrame(to_rgb(waiting[0]), waiting[1], time - waiting[1])
-                waiting = (frame, time) if number >= first else None
+                waiting, duration = (frame, time) if number >= first else None, origin.duration or 0
         if waiting:
             last, time = waiting
-            yield TimedFrame(to_rgb(last), time, self._facts.last_duration(time, last.duration or 0))
+            yield TimedFrame(to_rgb(last), time, self._facts.last_duration(time, duration))
 
-    def _check(self, frame: av.VideoFrame, number: int) -> None:
-        turned = round(frame.rotation / 90) % 2 == 1
-        width, height = (frame.height, frame.width) if turned else (frame.width, frame.height)
-        if (width, height) != (self._facts.width, self._facts.height):
-            raise UserError(
-                f"{self._path} changes size at frame {number}; give a video whose frames are all of one size"
-            )
+    def _checked(self, frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+        for number, frame in enumerate(frames):
+            turned = round(frame.rotation / 90) % 2 == 1
+            width, height = (frame.height, frame.width) if turned else (frame.width, frame.height)
+            if (width, height) != (self._facts.width, self._facts.height):
+                raise UserError(
+                    f"{self._path} changes size at frame {number}; give a video whose frames are all of one size"
+                )
+            yield frame
