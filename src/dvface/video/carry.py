@@ -183,4 +183,5 @@ def convert_sound(container: Any, stream: Any, suffix: str, earlier: Fraction) -
     output = container.add_stream(codec, rate=rate, layout=layout)
     output.codec_context.bit_rate = 96_000 * output.codec_context.layout.nb_channels
     label(output, stream)
-    return SoundConverter(output, stream, earlier), _SOUND_NAMES[codec]
+    fewer = f", its {channels} channels mixed to stereo" if channels > 2 and layout == "stereo" else ""
+    return SoundConverter(output, stream, earlier), _SOUND_NAMES[codec] + fewer

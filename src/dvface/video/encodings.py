@@ -190,6 +190,8 @@ def choose(encoding: Encoding, path: str | Path, height: int, width: int, source
                 "10."
             )
         depth = stored
+    elif encoding.bit_depth is None and source_depth > depth:
+        notes.append(f"The source has {source_depth} bits; {depth} are stored.")
     odd = bool(height % 2 or width % 2)
     form = (codec.exact_formats if odd else codec.formats)[depth]
     options = dict(codec.options)
@@ -203,5 +205,5 @@ def choose(encoding: Encoding, path: str | Path, height: int, width: int, source
             f"pixel ({form}); browsers and hardware players may refuse that, vp9 keeps odd sizes in the common format."
         )
     if encoding.codec == "ffv1":
-        notes.append("The picture is stored as RGB, without loss; the source's colour matrix and range do not apply.")
+        notes.append(f"The picture is stored as RGB of {depth} bits, without loss; the source's colour matrix and range do not apply.")
     return Chosen(codec.encoder, form, options, tuple(notes))

@@ -173,6 +173,8 @@ def write_pictures(
                     "choose codec h264"
                 ) from error
     notes = [*chosen.notes, *shape_notes(suffix, chosen.encoder, like.sample_aspect)]
+    if chosen.encoder == "prores_ks" and like.colours.full_range:
+        notes.append("The source's colours have the full range, which ProRes cannot say: they are stored limited.")
     if counts_milliseconds(suffix) and not whole:
         notes.append(rounding_note(suffix))
     return notes
