@@ -18,6 +18,8 @@ ABLATIONS = [name for name in EXPERIMENTS if name.startswith("ablation_")]
 
 def filled(tree: DictConfig) -> DictConfig:
     """The tree with a path wherever the user must name one."""
+    if "source" in tree.get("data", {}) and OmegaConf.is_missing(tree.data.source, "held_out"):
+        tree.data.source.held_out = "somewhere"  # first, since other keys repeat it
     for key in OmegaConf.missing_keys(tree):
         OmegaConf.update(tree, key, "somewhere")
     return tree
