@@ -101,9 +101,11 @@ def _encode(
     def mux(packets: list[Any]) -> None:
         nonlocal last_dts
         for packet in packets:
-            # x265 makes nonsense of the decoding times of a video shorter than its delay.
+            # x265 makes nonsense of the decoding times of a video shorter than its delay, not the same each time; a
+            # frame is never decoded later than any that is still to come is shown.
             least = min(durations) - _LONGEST_DELAY * like.step if last_dts is None else last_dts + 1
-            packet.dts = last_dts = least if packet.dts is None else max(packet.dts, least)
+            sound = packet.dts is not None and least <= packet.dts <= min(durations)
+            packet.dts = last_dts = packet.dts if sound else least
             # Encoders do not pass durations on; without, the last frame's would be lost.
             packet.duration = durations.pop(packet.pts)
             container.mux(packet)
