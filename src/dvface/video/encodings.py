@@ -205,5 +205,8 @@ def choose(encoding: Encoding, path: str | Path, height: int, width: int, source
             f"pixel ({form}); browsers and hardware players may refuse that, vp9 keeps odd sizes in the common format."
         )
     if encoding.codec == "ffv1":
-        notes.append(f"The picture is stored as RGB of {depth} bits, without loss; the source's colour matrix and range do not apply.")
+        notes.append(
+            f"The picture is stored as RGB of {depth} bits, without loss; the source's colour matrix and range do not "
+            "apply."
+        )
     return Chosen(codec.encoder, form, options, tuple(notes))
