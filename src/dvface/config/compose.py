@@ -17,7 +17,7 @@ from yaml import YAMLError
 from dvface.errors import UserError, nearest
 
 PACKAGE = Path(__file__).resolve().parents[1]
-ABOUT = ("exp", "baseline", "ablates", "expected")
+ABOUT = ("exp", "baseline", "ablates", "expected", "study")
 """Keys that say something about an experiment and decide nothing in it."""
 
 

@@ -4,6 +4,7 @@ import inspect
 import types
 from collections.abc import Mapping, Sequence
 from math import isfinite
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import (
@@ -182,6 +183,8 @@ class StagesSettings(Strict):
 
 
 STAGES = tuple(StagesSettings.model_fields)
+STUDIES = "studies"
+"""The folder of all studies' run folders, below the folder of runs."""
 BEGINNINGS = ("start_from", "fork", "warm_start", "weights_only")
 """The keys by which a run begins with what another left."""
 
@@ -231,12 +234,25 @@ class DataSettings(Strict):
     tolerate: float = Field(ge=0, le=1)
 
 
+StudyName = Annotated[str, Field(pattern=r"^[a-z]\w{0,59}$")]
+"""Of a study, or of an experiment in it."""
+
+
+class StudyMembership(Strict):
+    """The study that a run is part of."""
+
+    name: StudyName
+    variant: StudyName
+    parent: str | None = None
+
+
 class TrainSettings(Strict):
     """A whole training configuration, resolved."""
 
     exp: str
     baseline: str | None
     ablates: list[str]
+    study: StudyMembership | None = None
     seed: int = Field(ge=0)
     stage: Literal["chain", "autoencoder", "codebook", "prior", "restorer_latent", "restorer"]
     name: Annotated[PathText, Field(pattern=r"^[\w=][\w=,.+@%\[\]-]{0,119}$")] | None
@@ -271,6 +287,11 @@ class TrainSettings(Strict):
         if len(given) > 1:
             raise ValueError(f"{given[0]} and {given[1]} are both given; a run begins in one way: choose one")
         return self
+
+    @property
+    def parent(self) -> Path:
+        """The folder that the run's folder lies in."""
+        return Path(self.runs) / (self.exp if self.study is None else f"{STUDIES}/{self.study.name}")
 
     @property
     def chosen_stages(self) -> list[str]:

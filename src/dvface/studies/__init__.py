@@ -1,0 +1,1 @@
+"""Questions asked of many training runs: the same experiments, seeds and budget, one variable."""
