@@ -224,7 +224,7 @@ def _moment(milliseconds: int) -> datetime:
 class NoStore:
     """A store that keeps nothing, for runs that nobody wants to track."""
 
-    def start_run(self, experiment: str, name: str, tags: Mapping[str, str]) -> NoRun:
+    def start_run(self, experiment: str, name: str, tags: Mapping[str, str], parent: str | None = None) -> NoRun:
         """A run that records nothing."""
         return NoRun()
 

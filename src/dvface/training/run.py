@@ -45,8 +45,8 @@ GRACE = 10.0
 class Store(Protocol):
     """Where runs are tracked."""
 
-    def start_run(self, experiment: str, name: str, tags: dict[str, str]) -> Run | NoRun:
-        """A new run."""
+    def start_run(self, experiment: str, name: str, tags: dict[str, str], parent: str | None = None) -> Run | NoRun:
+        """A new run, part of the run with the id ``parent`` where one is given."""
         ...
 
     def open_run(self, run_id: str) -> Run | NoRun:
@@ -87,14 +87,14 @@ def train(overrides: Sequence[str], say: Say) -> Path | None:
         return resume_run(found.path, say)
     if started_rank():
         check_parts(settings)
-        folder = RunFolder(_parent(settings) / str(settings.name))
+        folder = RunFolder(settings.parent / str(settings.name))
         wait_for(folder)
         return help_run(folder.path)
     check_parts(settings)
     for line in changes:
         say(line)
     name = settings.name or datetime.now().strftime("%Y%m%d-%H%M%S")
-    folder = _fresh(_parent(settings), name, settings.name is not None)
+    folder = _fresh(settings.parent, name, settings.name is not None)
     with held(folder):
         if folder.state.is_file():
             raise UserError(f"{folder.path} has been begun by another process just now; give the same words again")
@@ -105,7 +105,11 @@ def train(overrides: Sequence[str], say: Say) -> Path | None:
         if settings.fork is not None:
             say(copy_fork(settings, folder))
             tags["fork_of"] = settings.fork
-        run = store.start_run("dvface", f"{settings.exp} {folder.path.name}", tags)
+        parent = None
+        if settings.study is not None:
+            tags |= {"study": settings.study.name, "variant": settings.study.variant, "seed": str(settings.seed)}
+            parent = settings.study.parent
+        run = store.start_run("dvface", f"{settings.parent.name} {folder.path.name}", tags, parent)
         write_text(folder.config, OmegaConf.to_yaml(tree))
         return _work(settings, folder, run, RunState(run.id, 0.0, finished=False, source=source_digest()), say)
 
@@ -189,10 +193,6 @@ def _make_absolute(tree: DictConfig) -> None:
             OmegaConf.update(tree, name, str(local_path(str(value)).resolve()))
 
 
-def _parent(settings: TrainSettings) -> Path:
-    return Path(settings.runs) / settings.exp
-
-
 def _same_run(tree: DictConfig, settings: TrainSettings, say: Say) -> RunFolder | None:
     """The run that these words have begun before; None where they begin one.
 
@@ -200,7 +200,7 @@ def _same_run(tree: DictConfig, settings: TrainSettings, say: Say) -> RunFolder 
         UserError: the name is that of a run with another configuration.
     """
     if settings.name is not None:
-        folder = RunFolder(_parent(settings) / settings.name)
+        folder = RunFolder(settings.parent / settings.name)
         if not folder.state.is_file():
             return None
         changed = _lines(difference(read_config(folder), tree))
@@ -211,7 +211,7 @@ def _same_run(tree: DictConfig, settings: TrainSettings, say: Say) -> RunFolder 
             )
         return folder
     text, source = OmegaConf.to_yaml(tree), source_digest()
-    for path in sorted(_parent(settings).glob("*/run.json"), reverse=True):
+    for path in sorted(settings.parent.glob("*/run.json"), reverse=True):
         folder = RunFolder(path.parent)
         if not folder.config.is_file() or folder.config.read_text(encoding="utf-8") != text:
             continue
