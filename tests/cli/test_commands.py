@@ -192,6 +192,12 @@ def test_train_restore_evaluate_compare_from_end_to_end(
     for side in ("input", "identity", "restored"):
         assert {"psnr", "ssim", "ewarp_dis", "frame_difference"} <= set(measured[side])
     assert measured["input"] == measured["identity"]
+    clips = measured["clips"]["held_out"]["restored"]
+    assert np.mean([clip["psnr"] for clip in clips]) == pytest.approx(measured["restored"]["psnr"])
+    assert list(measured["clips_sha256"]["held_out"]) == [clip["name"] for clip in clips]
+    assert len(set(measured["clips_sha256"]["held_out"].values())) == len(clips) == 5
+    for side in ("input", "restored", "clean"):
+        assert read_video(run / f"{side}-{measured['videos']['held_out'][clips[4]['name']]}.mp4").shape[0] == 9
     twin = read_video(run / "side_by_side-carphone_distorted.mp4")
     assert twin.shape[0] == 120
     assert twin.shape[2] >= 3 * 176

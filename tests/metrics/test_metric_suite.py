@@ -64,6 +64,16 @@ def test_values_that_are_no_numbers_are_left_out_with_their_reason():
     assert suite.skipped == {"frame_difference": 1}
 
 
+def test_each_clip_has_its_own_numbers_where_it_gave_an_answer():
+    suite = MetricSuite({"psnr": PSNR, "frame_difference": FrameDifferenceError})
+    clean, still = clips(batch=2), clips(frames=1)
+    brighter = clean + torch.tensor([0.2, 0.02]).reshape(2, 1, 1, 1, 1)
+    numbers = [suite.of_clip(evidence) for evidence in suite.update(brighter, clean) + suite.update(still, still)]
+    assert [one["psnr"] for one in numbers] == pytest.approx([20, 40, 100], abs=1e-2)
+    assert [one.keys() for one in numbers] == [{"psnr", "frame_difference"}] * 2 + [{"psnr"}]
+    assert suite.compute()["psnr"] == pytest.approx(sum(one["psnr"] for one in numbers) / 3)
+
+
 def test_reset_forgets_clips_and_reasons():
     suite = MetricSuite({"frame_difference": FrameDifferenceError})
     clean = clips()

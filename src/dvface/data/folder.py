@@ -182,6 +182,7 @@ class HeldOutShards:
             clean, degraded = (PyAVReader(sample[part]) for part in (CLEAN, DEGRADED))
             return VideoPair(
                 name="held_out",
+                clip=key,
                 degraded=degraded.read(0, len(degraded)),
                 clean=clean.read(0, len(clean)),
                 rate=_rate(sample[META]),

@@ -152,9 +152,10 @@ class EmbeddedFootage:
         for sample in read_samples(shard_paths(self.root / "held_out")):
             # In the training process itself, where decord must not be opened before loader workers fork.
             clean, degraded = ((reader := PyAVReader(sample[part])).read(0, len(reader)) for part in (CLEAN, DEGRADED))
-            pairs.append(VideoPair("held_out", degraded, clean, RATE))
+            pairs.append(VideoPair("held_out", sample["__key__"], degraded, clean, RATE))
         twin, clean = read_packaged(CARPHONE_DISTORTED), read_packaged(CARPHONE)
-        return [*pairs, VideoPair("carphone_distorted", twin, clean, RATE, measured_from=self.held_out_from)]
+        distorted = "carphone_distorted"
+        return [*pairs, VideoPair(distorted, distorted, twin, clean, RATE, measured_from=self.held_out_from)]
 
     def _training_clips(self) -> Iterator[Clip]:
         """Clips of both sources in an order that mixes them in every shard."""

@@ -1,5 +1,6 @@
 """Pairs of whole videos for measuring."""
 
+import hashlib
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -12,6 +13,7 @@ class VideoPair:
 
     Attributes:
         name: how tables call it; pairs of one name are clips of one set and averaged.
+        clip: its own name within the set.
         degraded: (T, H, W, 3) uint8 RGB.
         clean: the same shape.
         rate: frames a second.
@@ -19,7 +21,15 @@ class VideoPair:
     """
 
     name: str
+    clip: str
     degraded: np.ndarray
     clean: np.ndarray
     rate: Fraction
     measured_from: int = 0
+
+    def digest(self) -> str:
+        """SHA-256 of what is measured: only clips with the same one are the same, whatever their names say."""
+        digest = hashlib.sha256(f"{self.degraded.shape} {self.measured_from} {self.rate}".encode())
+        for frames in (self.degraded, self.clean):
+            digest.update(np.ascontiguousarray(frames).data)
+        return digest.hexdigest()

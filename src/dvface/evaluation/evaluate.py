@@ -161,13 +161,10 @@ class _Measuring:
         )
 
     def _result(self, pair: Pair, record: Record) -> ClipResult:
-        values, per_frame, remarks = {}, {}, list(pair.pairing.remarks)
+        per_frame, remarks = {}, list(pair.pairing.remarks)
         for name, metric in self.suite.metrics.items():
             evidence = record.evidence[name]
             if isinstance(metric, MeanMetric):
-                value = float(metric.of_clip(evidence))
-                if value == value:
-                    values[name] = value
                 per_frame[name] = [None if number != number else number for number in evidence.tolist()]
             if remark := metric.remark(evidence):
                 remarks.append(f"{name}: {remark}")
@@ -175,7 +172,7 @@ class _Measuring:
             name=pair.name,
             frames=pair.frames,
             offset=pair.pairing.offset,
-            values=values,
+            values=self.suite.of_clip(record.evidence),
             per_frame=per_frame,
             numbers=record.numbers,
             remarks=remarks,

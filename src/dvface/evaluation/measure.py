@@ -1,6 +1,7 @@
 """Restored clips against clean clips."""
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -25,11 +26,13 @@ class Measured:
         values: measure to value.
         left_out: measure to the reason why it has no value.
         networks: measure to the file name of its network, or None where it has none.
+        clips: each clip's own numbers, in order: measure to finite value, without those that have none.
     """
 
     values: dict[str, float]
     left_out: dict[str, str]
     networks: dict[str, str | None]
+    clips: list[dict[str, float]]
 
 
 def metric_factories(trees: Mapping[str, Mapping[str, Any]]) -> dict[str, Callable[[], ClipMetric]]:
@@ -80,8 +83,11 @@ def measure(
         clips: restored and clean frames of each clip, (T, H, W, 3) uint8 twice.
     """
     suite = MetricSuite(metrics)
+    of_clips: list[dict[str, float]] = []
     with torch.inference_mode():
         for restored, clean in clips:
-            suite.update(to_tensor(restored)[None], to_tensor(clean)[None])
+            (evidence,) = suite.update(to_tensor(restored)[None], to_tensor(clean)[None])
+            numbers = suite.of_clip(evidence)
+            of_clips.append({name: number for name, number in numbers.items() if math.isfinite(number)})
         values = suite.compute()
-    return Measured(values=values, left_out=dict(suite.left_out), networks=dict(suite.networks))
+    return Measured(values, dict(suite.left_out), dict(suite.networks), of_clips)

@@ -1,12 +1,9 @@
 """Our own model's restorations of held-out footage, as video files that anyone can measure and look at."""
 
-import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from dvface.data.pairs import VideoPair
 from dvface.errors import UserError
@@ -43,7 +40,7 @@ def restore_held_out(
     folders = {side: out / side for side in (RESTORED, INPUT, REFERENCE)}
     weights = {file.name: sha256(file) for file in sorted(checkpoint.iterdir()) if file.is_file()}
     clips = dict(zip(_names(pairs), pairs, strict=True))
-    made_from = {name: {**weights, "clip": _digest(pair)} for name, pair in clips.items()}
+    made_from = {name: {**weights, "clip": pair.digest()} for name, pair in clips.items()}
     before = _read(out / MADE_FROM)
     _refuse_foreign(folders, before)
     model = WindowedRestorer(WholePicture(Restorer.from_pretrained(checkpoint).to(best_device())))
@@ -86,13 +83,6 @@ def _names(pairs: Sequence[VideoPair]) -> list[str]:
         counts[pair.name] += 1
         names.append(f"{pair.name}-{counts[pair.name]:03d}" if several else pair.name)
     return names
-
-
-def _digest(pair: VideoPair) -> str:
-    digest = hashlib.sha256(f"{pair.degraded.shape} {pair.measured_from} {pair.rate}".encode())
-    for frames in (pair.degraded, pair.clean):
-        digest.update(np.ascontiguousarray(frames).data)
-    return digest.hexdigest()
 
 
 def _read(path: Path) -> dict[str, Any]:

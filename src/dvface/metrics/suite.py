@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dvface.errors import UserError
-from dvface.metrics.base import ClipMetric, in_segments
+from dvface.metrics.base import ClipMetric, MeanMetric, in_segments
 from dvface.metrics.segment import Segment
 from dvface.weights import WeightsMissing
 
@@ -65,12 +65,24 @@ class MetricSuite(nn.Module):
         return {name: self.metrics[name].look(segment) for name in names}
 
     def add(self, evidence: Mapping[str, Tensor]) -> None:
-        """Add one clip by what `see` said of it."""
+        """Add one clip by what `look` said of its segments."""
         for name, found in evidence.items():
             self.metrics[name].add(found)
 
-    def update(self, restored: Tensor, clean: Tensor | None = None) -> None:
+    def of_clip(self, evidence: Mapping[str, Tensor]) -> dict[str, float]:
+        """Measure -> one clip's own number; measures of sets alone, and those without an answer, are not in it."""
+        numbers = {
+            name: float(metric.of_clip(evidence[name]))
+            for name, metric in self.metrics.items()
+            if isinstance(metric, MeanMetric) and name in evidence
+        }
+        return {name: number for name, number in numbers.items() if not math.isnan(number)}
+
+    def update(self, restored: Tensor, clean: Tensor | None = None) -> list[dict[str, Tensor]]:
         """Add clips, (B, 3, T, H, W) in [-1, 1]; without ``clean``, only to the measures that need none.
+
+        Returns:
+            The evidence of each clip.
 
         Raises:
             ValueError: the shapes are wrong or differ.
@@ -79,8 +91,10 @@ class MetricSuite(nn.Module):
             found = clean if clean is None else tuple(clean.shape)
             raise ValueError(f"clips must be (B, 3, T, H, W) twice, got {tuple(restored.shape)} and {found}")
         looking = [name for name, metric in self.metrics.items() if clean is not None or not metric.needs_clean]
-        for clip in in_segments(restored, clean):
-            self.add(joined([self.look(segment, looking) for segment in clip]))
+        seen = [joined([self.look(segment, looking) for segment in clip]) for clip in in_segments(restored, clean)]
+        for evidence in seen:
+            self.add(evidence)
+        return seen
 
     def compute(self) -> dict[str, float]:
         """Measure -> mean over all clips of all processes; one without a value goes to ``left_out`` instead.

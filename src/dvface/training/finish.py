@@ -95,16 +95,27 @@ def finish(
     identity = restore_all(WindowedRestorer(WholePicture(untrained)), pairs, "restore untrained")
     sides: dict[str, dict[str, list[np.ndarray]]] = {}
     clean: dict[str, list[np.ndarray]] = {}
+    names: dict[str, list[str]] = {}
     for pair, first, result in zip(pairs, identity, restored, strict=True):
         each = sides.setdefault(pair.name, {"input": [], "identity": [], "restored": []})
         for side, frames in zip(each.values(), (pair.degraded, first, result), strict=True):
             side.append(frames[pair.measured_from :])
         clean.setdefault(pair.name, []).append(pair.clean[pair.measured_from :])
+        names.setdefault(pair.name, []).append(pair.clip)
     measured = measure_all(sides, clean, metrics)
-    _draw(folder, pairs, restored, run)
+    videos = _draw(folder, pairs, restored, run)
     result_file = {
         **{side: measured[main][side].values for side in ("input", "identity", "restored")},
         "footage": {name: {side: found.values for side, found in each.items()} for name, each in measured.items()},
+        "clips": {
+            name: {
+                side: [{"name": clip, **numbers} for clip, numbers in zip(names[name], found.clips, strict=True)]
+                for side, found in each.items()
+            }
+            for name, each in measured.items()
+        },
+        "clips_sha256": {name: {pair.clip: pair.digest() for pair in pairs if pair.name == name} for name in names},
+        "videos": videos,
         "networks": measured[main]["restored"].networks,
         "left_out": measured[main]["restored"].left_out,
         "frames": {name: sum(map(len, clips)) for name, clips in clean.items()},
@@ -125,9 +136,16 @@ def finish(
     return result_file
 
 
-def _draw(folder: Path, pairs: Sequence[VideoPair], restored: Sequence[np.ndarray], run: Run | NoRun) -> None:
-    """A picture for each set; for each clip shown, the restored video and one with the three side by side."""
+def _draw(
+    folder: Path, pairs: Sequence[VideoPair], restored: Sequence[np.ndarray], run: Run | NoRun
+) -> dict[str, dict[str, str]]:
+    """A picture for each set; for each clip shown, its videos alone and one with the three side by side.
+
+    Returns:
+        Set to clip to the name that its videos bear, as in ``restored-NAME.mp4``; of the clips shown.
+    """
     drawn: dict[str, list[dict[str, np.ndarray]]] = {}
+    videos: dict[str, dict[str, str]] = {}
     for pair, result in zip(pairs, restored, strict=True):
         rows = drawn.setdefault(pair.name, [])
         if len(rows) == SHOWN_CLIPS or (rows and rows[0]["clean"].shape != pair.clean.shape[1:]):
@@ -135,14 +153,18 @@ def _draw(folder: Path, pairs: Sequence[VideoPair], restored: Sequence[np.ndarra
         middle = len(result) // 2
         rows.append({"input": pair.degraded[middle], "restored": result[middle], "clean": pair.clean[middle]})
         name = f"{pair.name}-{len(rows)}" if sum(other.name == pair.name for other in pairs) > 1 else pair.name
-        write_video(folder / f"restored-{name}.mp4", result, pair.rate)
+        videos.setdefault(pair.name, {})[pair.clip] = name
+        sides = {"input": pair.degraded, "restored": result, "clean": pair.clean}
+        for side, frames in sides.items():
+            write_video(folder / f"{side}-{name}.mp4", frames, pair.rate)
         path = folder / f"side_by_side-{name}.mp4"
-        write_video(path, labelled_video({"input": pair.degraded, "restored": result, "clean": pair.clean}), pair.rate)
+        write_video(path, labelled_video(sides), pair.rate)
         run.log_artifact(path)
     for name, rows in drawn.items():
         path = folder / f"side_by_side-{name}.png"
         write_png(path, contact_sheet(rows, scale=2))
         run.log_artifact(path)
+    return videos
 
 
 def final_table(result: Mapping[str, Any]) -> Table:
