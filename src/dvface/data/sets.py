@@ -11,7 +11,7 @@ from dvface.data.fetching import read_remote_text
 from dvface.data.pairing import Pairs
 from dvface.data.shards import MANIFEST, Shard, parse_manifest, read_manifest, shard_paths, shards_of
 from dvface.errors import UserError
-from dvface.files import text_sha256
+from dvface.files import sha256, text_sha256
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,19 @@ def read_entries(address: str) -> list[dict[str, Any]]:
         return read_manifest(local_path(address))
     place = join(address, MANIFEST)
     return parse_manifest(read_remote_text(place), place)
+
+
+def manifest_sha256(address: str) -> str:
+    """SHA-256 of a data set's manifest, which lists that of every shard, as ``sha256sum`` prints it.
+
+    Raises:
+        UserError: see `read_entries`.
+    """
+    check_address(address)
+    if not is_remote(address):
+        read_entries(address)  # says in one sentence what is wrong
+        return sha256(local_path(address) / MANIFEST)
+    return text_sha256(read_remote_text(join(address, MANIFEST)))
 
 
 def read_set(address: str, pairs: Pairs, name: str = "", weight: float = 1.0, frames: int | None = None) -> TrainingSet:

@@ -1,8 +1,9 @@
-"""What a run was made with: versions of the software and the state of the source tree."""
+"""What a run is made with: the source tree, versions of the software, and the machine."""
 
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -29,17 +30,21 @@ PACKAGES = (
 NOT_A_CHECKOUT = "not a git checkout"
 
 
-def provenance() -> dict[str, str]:
-    """Names to texts: Python, platform, processors, package versions, git commit and whether it is changed.
+def versions() -> dict[str, str]:
+    """Python and the packages that decide numbers, read from the installed metadata; none is imported."""
+    return {"python": platform.python_version(), **{package: _version(package) for package in PACKAGES}}
 
-    Versions are read from the installed metadata; no package is imported.
-    """
+
+def hardware() -> dict[str, str]:
+    """Operating system, processor, cores that this process may use, memory, and GPUs with their memory."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 0
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
-        "python": platform.python_version(),
         "platform": platform.platform(),
-        "cpu_count": str(os.cpu_count()),
-        **{package: _version(package) for package in PACKAGES},
-        **source_state(Path(__file__).parent),
+        "processor": _processor(),
+        "cores": f"{usable} of {os.cpu_count()}",
+        "memory": f"{memory / 2**30:.1f} GiB",
+        "gpus": ", ".join(_gpus()) or "none",
     }
 
 
@@ -52,19 +57,16 @@ def source_digest() -> str:
     return digest.hexdigest()
 
 
-def source_state(folder: Path) -> dict[str, str]:
-    """``git_commit`` and ``git_dirty`` (``true`` or ``false``) of the checkout that tracks ``folder``.
+def source_state(folder: Path) -> tuple[str, bool | None]:
+    """Commit of the checkout that tracks ``folder``, and whether anything in it differs from that commit.
 
-    Both say so where git is absent or ``folder`` holds no tracked file: an installation inside another
+    (`NOT_A_CHECKOUT`, None) where git is absent or ``folder`` holds no tracked file: an installation inside another
     project's checkout, say in its ``.venv``, must not pass for that project's commit.
     """
     git = shutil.which("git")
     if git is None or not _git(git, folder, "ls-files"):
-        return {"git_commit": NOT_A_CHECKOUT, "git_dirty": NOT_A_CHECKOUT}
-    return {
-        "git_commit": _git(git, folder, "rev-parse", "--verify", "HEAD"),
-        "git_dirty": "true" if _git(git, folder, "status", "--porcelain") else "false",
-    }
+        return NOT_A_CHECKOUT, None
+    return _git(git, folder, "rev-parse", "--verify", "HEAD"), bool(_git(git, folder, "status", "--porcelain"))
 
 
 def _git(git: str, folder: Path, *arguments: str) -> str:
@@ -78,3 +80,17 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
+
+
+def _processor() -> str:
+    """The processor's name; Python itself knows it on few systems."""
+    listed = Path("/proc/cpuinfo")
+    names = re.search(r"^model name\s*:\s*(.+)$", listed.read_text(), re.MULTILINE) if listed.is_file() else None
+    return names[1].strip() if names else platform.processor() or platform.machine()
+
+
+def _gpus() -> list[str]:
+    import torch  # a run has it imported long before
+
+    found = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
+    return [f"{gpu.name} {gpu.total_memory / 2**30:.0f} GiB" for gpu in found]

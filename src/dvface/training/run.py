@@ -12,14 +12,16 @@ from typing import Protocol
 
 from omegaconf import DictConfig, OmegaConf
 
+from dvface.config.ablation import baseline_difference
 from dvface.config.build import build
-from dvface.config.compose import difference, load, resolve
+from dvface.config.compose import difference, load_with_choices, resolve
 from dvface.config.schema import BEGINNINGS, STAGES, TrainSettings, check
 from dvface.data.addresses import is_remote, local_path
 from dvface.errors import UserError, fault_of_machine
 from dvface.files import write_text
 from dvface.models.restorer import Restorer, best_device
-from dvface.tracking.environment import provenance, source_digest
+from dvface.tracking.environment import source_digest
+from dvface.tracking.provenance import DRIFT_TAG, PROVENANCE, provenance, read_provenance, write_provenance
 from dvface.tracking.run import NoRun, Run
 from dvface.training.beginnings import copy_fork
 from dvface.training.chain import Chain
@@ -70,8 +72,8 @@ def train(overrides: Sequence[str], say: Say) -> Path | None:
     Raises:
         UserError: the configuration is wrong; no run folder has been made then.
     """
-    tree = load("train", overrides)
-    changes = baseline_difference(tree, overrides)
+    tree, chosen = load_with_choices("train", overrides)
+    changes = baseline_difference(tree, chosen, overrides)
     _make_absolute(tree)
     settings = check(resolve(tree))
     check_launch(settings)
@@ -91,15 +93,18 @@ def train(overrides: Sequence[str], say: Say) -> Path | None:
         wait_for(folder)
         return help_run(folder.path)
     check_parts(settings)
+    if changes:
+        say(f"against exp={settings.baseline}:")
     for line in changes:
-        say(line)
+        say(f"  {line}")
     name = settings.name or datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = _fresh(settings.parent, name, settings.name is not None)
     with held(folder):
         if folder.state.is_file():
             raise UserError(f"{folder.path} has been begun by another process just now; give the same words again")
         store: Store = build(settings.logger)
-        tags = {"exp": settings.exp, "stage": settings.stage, "run_folder": str(folder.path), **provenance()}
+        record = provenance(build(settings.data.source).manifests(), settings.seed, overrides)
+        tags = {"exp": settings.exp, "stage": settings.stage, "run_folder": str(folder.path), **record.tags()}
         if changes:
             tags["ablation"] = "\n".join(changes)
         if settings.fork is not None:
@@ -111,6 +116,7 @@ def train(overrides: Sequence[str], say: Say) -> Path | None:
             parent = settings.study.parent
         run = store.start_run("dvface", f"{settings.parent.name} {folder.path.name}", tags, parent)
         write_text(folder.config, OmegaConf.to_yaml(tree))
+        write_provenance(folder.path, record)
         return _work(settings, folder, run, RunState(run.id, 0.0, finished=False, source=source_digest()), say)
 
 
@@ -132,7 +138,20 @@ def resume_run(path: Path, say: Say) -> Path:
         if state.source != source_digest():
             say("the code is not what this run was started with: its numbers will be those of two versions")
             run.set_tags({"source_drift": source_digest()})
+        _note_drift(settings, folder, run, say)
         return _work(settings, folder, run, state, say)
+
+
+def _note_drift(settings: TrainSettings, folder: RunFolder, run: Run | NoRun, say: Say) -> None:
+    """Keep in what a run that goes on differs from its start; one that began without such a record stays without."""
+    began = read_provenance(folder.path)
+    if began is None:
+        return
+    now = provenance(build(settings.data.source).manifests(), settings.seed, began.command)
+    write_provenance(folder.path, began.going_on(now))
+    if drift := began.drift(now):
+        say(f"differs from this run's start: {'; '.join(drift)}")
+        run.set_tags({DRIFT_TAG: "\n".join(drift)})
 
 
 def _unfinished(folder: RunFolder) -> tuple[TrainSettings, RunState]:
@@ -168,14 +187,6 @@ def help_run(path: Path) -> Path:
     except (KeyboardInterrupt, SystemExit):
         return path  # all were told to end; an exit code would make Lightning kill the first one
     return path
-
-
-def baseline_difference(tree: DictConfig, overrides: Sequence[str]) -> list[str]:
-    """What an ablation changes against its baseline under the same other overrides, a line a key."""
-    if tree.baseline is None:
-        return []
-    others = [text for text in overrides if not text.startswith("exp=")]
-    return _lines(difference(load("train", [f"exp={tree.baseline}", *others]), tree))
 
 
 def _lines(changed: dict[str, tuple[object, object]]) -> list[str]:
@@ -257,6 +268,8 @@ def _work(settings: TrainSettings, folder: RunFolder, run: Run | NoRun, state: R
         with run:
             run.log_params(settings.model_dump(exclude={"model", "expected"}))
             run.log_artifact(folder.config)
+            if (record := folder.path / PROVENANCE).is_file():
+                run.log_artifact(record)
             trained = Chain(settings, folder, run, say).train()
             run.log_metrics({"total_parameters": trained.parameter_counts()["total"]}, step=0)
             if settings.chosen_stages[-1] == STAGES[-1]:
