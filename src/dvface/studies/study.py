@@ -100,9 +100,9 @@ def read_study(name: str) -> Study:
         raise UserError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(plain, dict):
         raise UserError(f"{path} has no keys; it takes: {', '.join(StudyFile.model_fields)}")
-    for key in plain:
+    for key in map(str, plain):
         if key not in StudyFile.model_fields:
-            hint = nearest(str(key), StudyFile.model_fields)
+            hint = nearest(key, StudyFile.model_fields)
             raise UserError(f"{path}: unknown key '{key}'{hint} (it takes: {', '.join(StudyFile.model_fields)})")
     try:
         file = validated(StudyFile, {str(key): value for key, value in plain.items()})

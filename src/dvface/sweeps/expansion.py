@@ -30,6 +30,11 @@ class Combination:
     label: str
     overrides: tuple[str, ...]
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """All overrides, and the name of the run."""
+        return (*self.overrides, f"name='{job_name(self.overrides)}'")
+
 
 def separate(overrides: Sequence[str], own: Collection[str]) -> tuple[list[str], list[str]]:
     """The overrides of the keys in ``own`` and of what lies below them, and all others."""

@@ -40,12 +40,12 @@ class Outcome:
     """How a job ended.
 
     Attributes:
-        state: skipped where the run was finished before.
+        state: skipped where the run was finished before, left where there was no time to begin it.
         seconds: that its process took; None where none ran.
         remark: why it failed.
     """
 
-    state: Literal["finished", "failed", "skipped"]
+    state: Literal["finished", "failed", "skipped", "left"]
     seconds: float | None = None
     remark: str = ""
 
@@ -61,6 +61,11 @@ class Outcome:
         return f"{self.state}: {job.label}{f': {self.remark}' if self.remark else ''}"
 
 
+def always() -> bool:
+    """A job may begin at any time."""
+    return True
+
+
 class Launcher(ABC):
     """Runs jobs somewhere."""
 
@@ -73,13 +78,16 @@ class Launcher(ABC):
         """
 
     @abstractmethod
-    def run(self, jobs: Sequence[Job], folder: Path, say: Callable[[str], None]) -> Mapping[str, Outcome]:
+    def run(
+        self, jobs: Sequence[Job], folder: Path, say: Callable[[str], None], may_begin: Callable[[], bool] = always
+    ) -> Mapping[str, Outcome]:
         """Run the jobs; one that fails stops no other.
 
         Args:
             jobs: what to run.
             folder: of the sweep, for logs.
             say: prints a line for the user; one for each job that ends.
+            may_begin: asked before jobs are begun; once it says no, all that have not begun are left.
 
         Returns:
             The outcomes by label.

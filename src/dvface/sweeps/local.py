@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dvface.report.progress import Progress
 from dvface.sweeps.child import Child
-from dvface.sweeps.jobs import Job, Launcher, Outcome
+from dvface.sweeps.jobs import Job, Launcher, Outcome, always
 
 PAUSE_SECONDS = 0.2
 
@@ -32,15 +32,21 @@ class LocalLauncher(Launcher):
     def check(self, jobs: Sequence[Job]) -> None:
         """Every machine will do."""
 
-    def run(self, jobs: Sequence[Job], folder: Path, say: Callable[[str], None]) -> dict[str, Outcome]:
+    def run(
+        self, jobs: Sequence[Job], folder: Path, say: Callable[[str], None], may_begin: Callable[[], bool] = always
+    ) -> dict[str, Outcome]:
         """See `Launcher.run`."""
         waiting = list(jobs)
         running: dict[int, tuple[Job, Child]] = {}
         outcomes: dict[str, Outcome] = {}
-        with Progress("sweep", total=len(jobs)) as progress:
+        with Progress("jobs", total=len(jobs)) as progress:
             try:
                 while waiting or running:
                     for place in [place for place in range(self.jobs) if place not in running][: len(waiting)]:
+                        if not may_begin():
+                            outcomes |= {job.label: Outcome("left") for job in waiting}
+                            waiting.clear()
+                            break
                         job = waiting.pop(0)
                         running[place] = job, Child(job.command, job.log(folder), self._environment(place))
                     time.sleep(PAUSE_SECONDS)

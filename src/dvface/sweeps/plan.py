@@ -1,10 +1,10 @@
-"""What each job of a sweep would be: composed and checked before the first one starts."""
+"""What each job would be: composed and checked before the first one starts."""
 
 import json
 import multiprocessing
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,11 +18,27 @@ from dvface.config.build import build
 from dvface.config.compose import difference, load, resolve
 from dvface.config.schema import check
 from dvface.errors import UserError
-from dvface.sweeps.expansion import Combination, job_name
 from dvface.sweeps.jobs import Job
 from dvface.tracking.store import TrackingStore
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What a job's run folder holds already.
+
+    Attributes:
+        finished: whether the run in it is finished.
+        seconds: that it took so far.
+        source: SHA-256 of the code that it was begun with.
+        changed: keys in which its configuration is another than the job's.
+    """
+
+    finished: bool
+    seconds: float
+    source: str
+    changed: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -33,18 +49,49 @@ class Plan:
         job: what to run.
         runs: the folder for run folders, absolute.
         logger: where the run is tracked, as in the configuration.
-        finished: whether its run folder holds a finished run of the same configuration.
+        begun: the run that its folder holds, if it holds one.
     """
 
     job: Job
     runs: Path
     logger: dict[str, Any]
-    finished: bool
+    begun: Begun | None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run folder holds a finished run of the same configuration."""
+        return self.begun is not None and self.begun.finished and not self.begun.changed
 
 
-def plan(combinations: Sequence[Combination]) -> list[Plan | str]:
-    """For each job its plan, or the sentence that says what is wrong with its overrides."""
-    return [_plan(combination) for combination in combinations]
+def plan(jobs: Mapping[str, Sequence[str]]) -> dict[str, Plan | str]:
+    """For each job its plan, or the sentence that says what is wrong with its words.
+
+    Args:
+        jobs: label to the words of `dvface train`, the name of the run among them.
+    """
+    return {label: _plan(label, words) for label, words in jobs.items()}
+
+
+def without_mistakes(planned: Mapping[str, Plan | str], say: Callable[[str], None]) -> list[Plan]:
+    """The plans of jobs, where none of them is a sentence about a mistake.
+
+    Args:
+        planned: what `plan` made of the jobs.
+        say: prints a line for the user; one for each wrong job where they are several.
+
+    Raises:
+        UserError: there are mistakes.
+    """
+    mistakes = [(label, found) for label, found in planned.items() if isinstance(found, str)]
+    if len(mistakes) == len(planned) and len({sentence for _, sentence in mistakes}) == 1:
+        raise UserError(mistakes[0][1])  # of what all jobs share
+    if len(mistakes) == 1:
+        raise UserError(f"the job {mistakes[0][0]}: {mistakes[0][1]}")
+    if mistakes:
+        for label, sentence in mistakes:
+            say(f"{label}: {sentence}")
+        raise UserError(f"{len(mistakes)} of {len(planned)} jobs have a wrong configuration; none was started")
+    return [found for found in planned.values() if isinstance(found, Plan)]
 
 
 def initialise_stores(loggers: Sequence[dict[str, Any]]) -> None:
@@ -67,32 +114,27 @@ def apart() -> Iterator[Callable[..., Any]]:
         yield lambda function, *arguments: pool.submit(function, *arguments).result()
 
 
-def _plan(combination: Combination) -> Plan | str:
-    name = job_name(combination.overrides)
-    words = [*combination.overrides, f"name='{name}'"]
+def _plan(label: str, words: Sequence[str]) -> Plan | str:
     try:
         tree = load("train", words)
         tree.runs = str(Path(str(tree.runs)).resolve())
         settings = check(resolve(tree))
     except UserError as error:
         return str(error)
-    runs = Path(settings.runs)
-    folder = runs / settings.exp / name
+    folder = settings.parent / str(settings.name)
     command = (sys.executable, "-m", "dvface.cli.main", "train", *words)
-    job = Job(combination.label, command, folder, settings.trainer.nodes, settings.trainer.devices)
-    return Plan(job, runs, settings.logger, _finished(folder, tree))
+    job = Job(label, command, folder, settings.trainer.nodes, settings.trainer.devices)
+    return Plan(job, Path(settings.runs), settings.logger, _begun(folder, tree))
 
 
-def _finished(folder: Path, tree: DictConfig) -> bool:
-    """Whether ``folder`` holds a finished run of ``tree``. In doubt it does not: training looks more closely."""
+def _begun(folder: Path, tree: DictConfig) -> Begun | None:
+    """The run in ``folder``, whose configuration should be ``tree``. In doubt none: training looks more closely."""
     try:
         state = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         stored = OmegaConf.load(folder / "config.yaml")
-    except (OSError, ValueError, YAMLError):
-        return False
-    return (
-        isinstance(state, dict)
-        and state.get("finished") is True
-        and isinstance(stored, DictConfig)
-        and not difference(tree, stored)
-    )
+        if not isinstance(stored, DictConfig):
+            return None
+        changed = tuple(difference(tree, stored))
+        return Begun(state["finished"] is True, float(state["seconds"]), str(state["source"]), changed)
+    except (OSError, ValueError, TypeError, KeyError, YAMLError):
+        return None

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from dvface.errors import UserError
 from dvface.files import write_json
 from dvface.report.progress import Progress
-from dvface.sweeps.jobs import Job, Launcher, Outcome, last_line
+from dvface.sweeps.jobs import Job, Launcher, Outcome, always, last_line
 from dvface.sweeps.task import SAVE_SECONDS, TrainTask
 
 PAUSE_SECONDS = 1.0
@@ -116,19 +116,22 @@ class SlurmLauncher(Launcher):
                     f"trainer.devices={job.devices}; give both the same number"
                 )
 
-    def run(self, jobs: Sequence[Job], folder: Path, say: Callable[[str], None]) -> dict[str, Outcome]:
-        """See `Launcher.run`; after Ctrl-C the jobs stay in SLURM's queue."""
+    def run(
+        self, jobs: Sequence[Job], folder: Path, say: Callable[[str], None], may_begin: Callable[[], bool] = always
+    ) -> dict[str, Outcome]:
+        """See `Launcher.run`; all jobs begin at once. After Ctrl-C the jobs stay in SLURM's queue."""
         found = self._found_again(jobs, folder)
         if found:
             say(f"still queued or running: {' '.join(found)}")
-        waiting = found | self._submit([job for job in jobs if job.label not in found], folder)
+        fresh = [job for job in jobs if job.label not in found]
+        outcomes = {} if may_begin() else {job.label: Outcome("left") for job in fresh}
+        waiting = found | self._submit([job for job in fresh if job.label not in outcomes], folder)
         # Written before anything is waited for: this process may be ended at any time.
         # By run folder: a sweep of the same name may have been given other words before.
         runs = {job.label: str(job.folder) for job in jobs}
         write_json(folder / SUBMITTED, {runs[label]: handle.job_id for label, handle in waiting.items()})
         say(f"waiting for {len(waiting)} SLURM jobs; Ctrl-C stops the waiting only")
-        outcomes: dict[str, Outcome] = {}
-        with Progress("sweep", total=len(jobs)) as progress:
+        with Progress("jobs", total=len(waiting)) as progress:
             try:
                 while waiting:
                     time.sleep(PAUSE_SECONDS)
