@@ -48,10 +48,16 @@ def test_other_settings_never_mix_with_these_shards(tmp_path: Path) -> None:
             "seed=0",
             "seed=1",
             "data.source.stride=16",
-            "degradation.operators.h264.crf=[20,30]",
+            "data.source.degradation.operators.h264.crf=[20,30]",
         )
     }
     assert len(folders) == 4
+
+
+def test_what_a_run_trains_on_does_not_change_what_it_is_measured_on() -> None:
+    trained_on = load("train", ["degradation=vfhq"])
+    assert trained_on.degradation.name == "vfhq"
+    assert trained_on.data == load("train").data
 
 
 def test_the_camera_moves_smoothly_and_shows_the_picture() -> None:

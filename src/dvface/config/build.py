@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
+from dvface.config.streams import with_streams
 from dvface.errors import UserError, nearest
 
 TARGET = "_target_"
@@ -51,7 +52,7 @@ def find_class(name: str, path: str, allowed: str = "dvface.", base: type = obje
     return found
 
 
-def build(tree: Mapping[str, Any], allowed: str = "dvface.", base: type = object) -> Any:
+def build(tree: Mapping[str, Any], allowed: str = "dvface.", base: type = object, seed: int | None = None) -> Any:
     """Build the object that ``tree`` describes.
 
     Args:
@@ -59,6 +60,7 @@ def build(tree: Mapping[str, Any], allowed: str = "dvface.", base: type = object
             arguments.
         allowed: see `find_class`.
         base: see `find_class`; of every class in the tree.
+        seed: gives every part a random stream of its own, by its place in the tree; None: all draw from torch's, in turn.
 
     Raises:
         UserError: a target is not allowed or missing, or a constructor refuses its arguments; the message is
@@ -67,13 +69,13 @@ def build(tree: Mapping[str, Any], allowed: str = "dvface.", base: type = object
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
 
-    for path, node in targets(tree):
-        find_class(str(node[TARGET]), path or "(root)", allowed, base)
+    classes = {path: find_class(str(node[TARGET]), path or "(root)", allowed, base) for path, node in targets(tree)}
     if "${" in json.dumps(tree, default=str):
         # Hydra would resolve it, and resolvers read the environment.
         raise UserError("a part's description still has an interpolation '${…}' in it; resolve it first")
+    parts = dict(tree) if seed is None else with_streams(tree, classes, TARGET, seed)
     try:
-        return instantiate(dict(tree), _convert_="all")
+        return instantiate(parts, _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, ValueError | TypeError | RuntimeError | ArithmeticError | AssertionError):

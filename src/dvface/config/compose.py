@@ -19,6 +19,8 @@ from dvface.errors import UserError, nearest
 PACKAGE = Path(__file__).resolve().parents[1]
 ABOUT = ("exp", "baseline", "ablates", "expected", "study")
 """Keys that say something about an experiment and decide nothing in it."""
+MOST_LISTED = 20
+"""Variants that a message lists."""
 
 
 def folder() -> Path:
@@ -42,11 +44,21 @@ def load(command: str, overrides: Sequence[str] = ()) -> DictConfig:
     """Compose ``conf/COMMAND.yaml`` with Hydra overrides; interpolations stay as they are written.
 
     The result has one more key, ``exp``: the name of the chosen experiment, where the command has experiments.
+    ``exp=A+B`` puts experiment B upon A, which is its baseline then: ``exp=small+ablation_no_temporal``.
 
     Raises:
         UserError: an override does not parse, or names an unknown group variant or key; the message lists what is
             allowed or the nearest match.
     """
+    return load_with_choices(command, overrides)[0]
+
+
+def load_with_choices(command: str, overrides: Sequence[str] = ()) -> tuple[DictConfig, dict[str, str]]:
+    """`load`, and the variant that was chosen of every group: ``{"fusion/temporal": "modulation", …}``."""
+    stack = experiments(overrides)
+    if len(stack) > 1:  # what is expected of the baseline is not what its ablation will do
+        others = [text for text in overrides if not text.startswith("exp=")]
+        overrides = ["expected=none", f"exp=[{','.join(stack)}]", *others]
     overrides = [_literal(text) for text in overrides]
     known = groups()
     _check_variants(overrides, known)
@@ -59,12 +71,20 @@ def load(command: str, overrides: Sequence[str] = ()) -> DictConfig:
         raise UserError(f"a file below {folder()} is no YAML: {' '.join(str(error).split())}") from error
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_sentence(error, command, overrides)) from error
-    choices = tree.hydra.runtime.choices
+    choices = {str(group): str(variant) for group, variant in tree.hydra.runtime.choices.items()}
     with open_dict(tree):
         del tree["hydra"]
-        if "exp" in choices:
+        if len(stack) > 1:
+            tree["exp"], tree["baseline"] = "+".join(stack), "+".join(stack[:-1])
+        elif "exp" in choices:
             tree["exp"] = choices["exp"]
-    return tree
+    return tree, choices
+
+
+def experiments(overrides: Sequence[str]) -> list[str]:
+    """The names in the last ``exp=A+B``, in the order in which they are put upon each other."""
+    chosen = [text.removeprefix("exp=") for text in overrides if text.startswith("exp=")]
+    return chosen[-1].split("+") if chosen else []
 
 
 def resolve(tree: DictConfig) -> dict[str, Any]:
@@ -136,8 +156,13 @@ def _check_variants(overrides: Sequence[str], known: Mapping[str, Sequence[str]]
             if isinstance(variant, str) and variant not in variants:
                 raise UserError(
                     f"{override.key_or_group}={variant}: there is no such variant{nearest(variant, variants)} "
-                    f"(one of: {', '.join(variants)})"
+                    f"({_listed(override.key_or_group, variants)})"
                 )
+
+
+def _listed(group: str, variants: Sequence[str]) -> str:
+    """Few enough to be read, or the command that shows them."""
+    return f"one of: {', '.join(variants)}" if len(variants) <= MOST_LISTED else f"dvface config list {group} shows all"
 
 
 def _each_once(text: str, known: Mapping[str, Sequence[str]]) -> str:

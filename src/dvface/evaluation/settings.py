@@ -42,7 +42,6 @@ class EvaluateSettings(Strict):
     testset: str
     seed: int = Field(ge=0)
     runs: PathText
-    degradation: Component
     data: DataSettings
 
     @model_validator(mode="after")

@@ -53,7 +53,6 @@ class Chain:
         Where several processes train, each runs the whole chain and the first one writes.
         """
         settings = self.settings
-        seed_everything(derive_seed(settings.seed, "model") % 2**32, verbose=False)
         model = self._build()
         source: Source = build(settings.data.source)
         first = settings.chosen_stages[0]
@@ -74,7 +73,7 @@ class Chain:
 
     def _build(self) -> Restorer:
         options = self.settings.trainer
-        model: Restorer = build(self.settings.model)
+        model: Restorer = build(self.settings.model, seed=derive_seed(self.settings.seed, "model"))
         if options.compile:
             model.backbone.compile()  # in place: the weights keep their names
         model.backbone.gradient_checkpointing = options.gradient_checkpointing

@@ -27,6 +27,23 @@ class PriorEncoder(nn.Module, ABC):
         """The clip to (B, T or T', H/stride, W/stride, C)."""
 
 
+class NoEncoder(PriorEncoder):
+    """Stands where no branch reads an encoder: features without channels, and no weights that would only count.
+
+    Args:
+        spatial_stride: of the encoder that is left out, so that clips are cropped as they were with it.
+    """
+
+    def __init__(self, spatial_stride: int) -> None:
+        super().__init__()
+        self.spatial_stride = spatial_stride
+
+    def forward(self, views: Views) -> Tensor:
+        """(B, T, H/stride, W/stride, 0)."""
+        batch, _, frames, height, width = views.video.shape
+        return views.video.new_zeros(batch, frames, height // self.spatial_stride, width // self.spatial_stride, 0)
+
+
 class ConvolutionEncoder(PriorEncoder):
     """Convolutions on pixels, frame by frame; each level halves height and width.
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from dvface.contracts import LatentLayout, PriorFeatures, PriorSide, Quantized, Views
 from dvface.models.codebooks.base import Quantizer, full_precision
 from dvface.models.priors.branch import Branch
-from dvface.models.priors.encoder import PriorEncoder
+from dvface.models.priors.encoder import NoEncoder, PriorEncoder
 
 SIDES = ("spatial", "temporal")
 
@@ -44,6 +44,11 @@ class Prior(nn.Module, ABC):
     def codebooks(self) -> list[Quantizer]:
         """The codebooks in use, each once."""
         return list(dict.fromkeys(self.codebook(side) for side in self.branches))
+
+    def _drop_unread_encoder(self) -> None:
+        """A prior without sides is to cost nothing: its ablation is compared by parameters and time too."""
+        if not self.branches:
+            self.encoder = NoEncoder(self.encoder.spatial_stride)
 
     def extract(self, views: Views) -> dict[str, Tensor]:
         """Each existing side's own features (B, T', h, w, C) of a clip.
@@ -89,6 +94,7 @@ class DualPrior(Prior):
         self.encoder = encoder(layout=layout)
         self.spatial = spatial(outputs=spatial_codebook.outputs)
         self.temporal = temporal(outputs=temporal_codebook.outputs)
+        self._drop_unread_encoder()
         both = {"spatial": spatial_codebook, "temporal": temporal_codebook}
         self.own_codebooks = nn.ModuleDict({name: both[name] for name in self.branches})
 
@@ -126,6 +132,7 @@ class SharedPrior(Prior):
         self.encoder = encoder(layout=layout)
         self.spatial = spatial(outputs=shared_codebook.outputs)
         self.temporal = temporal(outputs=shared_codebook.outputs)
+        self._drop_unread_encoder()
         self.shared_codebook = shared_codebook
 
     def codebook(self, side: str) -> Quantizer:

@@ -1,0 +1,62 @@
+"""What an experiment that declares a baseline changes against it."""
+
+from collections.abc import Mapping, Sequence
+
+from omegaconf import DictConfig
+
+from dvface.config.compose import ABOUT, difference, load_with_choices
+
+
+def baseline_difference(tree: DictConfig, chosen: Mapping[str, str], overrides: Sequence[str]) -> list[str]:
+    """What the chosen experiment changes against its baseline under the same other overrides.
+
+    A part that another variant replaces is one line, in the words of the command line (``fusion/temporal: modulation
+    -> none``); what else differs is a line a key. ``dvface config diff`` has every key.
+
+    Args:
+        tree: the training configuration that the overrides compose.
+        chosen: the variant of every group, as `load_with_choices` gives it beside the tree.
+        overrides: the words themselves.
+
+    Returns:
+        The lines; none where the experiment declares no baseline.
+
+    Raises:
+        UserError: see `dvface.config.compose.load`.
+    """
+    if tree.baseline is None:
+        return []
+    others = [text for text in overrides if not text.startswith("exp=")]
+    baseline, replaced = load_with_choices("train", [f"exp={tree.baseline}", *others])
+    changed = difference(baseline, tree)
+    if not changed:
+        return [f"nothing: what this experiment changes against {tree.baseline} is the same there already"]
+    parts = _swapped_parts(replaced, chosen)
+    lines = [f"{group}: {replaced.get(group)} -> {chosen.get(group)}" for group in parts]
+    packages = [_package(group) for group in parts]
+    return lines + [
+        f"{key}: {before} -> {after}"
+        for key, (before, after) in changed.items()
+        if not any(key.startswith(f"{package}.") for package in packages)
+    ]
+
+
+def _swapped_parts(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
+    """Groups of which two configurations chose different variants, without those inside of another such part."""
+    swapped = {
+        group
+        for group in {*one, *other}
+        if one.get(group) != other.get(group) and not group.startswith("hydra/") and group not in ABOUT
+    }
+    packages = {group: _package(group) for group in swapped}
+    return sorted(
+        group
+        for group, package in packages.items()
+        if not any(package.startswith(f"{outer}.") for outer in packages.values())
+    )
+
+
+def _package(group: str) -> str:
+    """Where a group's variant stands in the tree: ``fusion.temporal`` of ``fusion/temporal``, P of ``group@P``."""
+    name, _, package = group.partition("@")
+    return package or name.replace("/", ".")

@@ -1,0 +1,82 @@
+"""Ablations upon any baseline: what is said of them, and that they change nothing else."""
+
+import pytest
+import torch
+from tests.config.experiments import ABLATIONS, composed, covers, filled
+
+from dvface.config.ablation import baseline_difference
+from dvface.config.build import build
+from dvface.config.compose import difference, load, load_with_choices, resolve
+from dvface.config.schema import check
+from dvface.errors import UserError
+
+UPON_ANY = [name for name in ABLATIONS if composed(name).baseline == "tiny"]
+
+
+def together() -> list[list[str]]:
+    """All ablations in few stacks, in each only such as change different keys: composing once takes a while."""
+    stacks: list[tuple[list[str], set[str]]] = []
+    for name in UPON_ANY:
+        own = set(composed(name).ablates)
+        for names, taken in stacks:
+            if not any(covers(one, other) or covers(other, one) for one in own for other in taken):
+                names.append(name)
+                taken |= own
+                break
+        else:
+            stacks.append(([name], own))
+    return [names for names, _ in stacks]
+
+
+@pytest.mark.parametrize("names", together(), ids="+".join)
+@pytest.mark.parametrize("baseline", ["small", "dvface"])
+def test_ablations_fit_upon_the_larger_systems_and_change_what_they_name_only(baseline: str, names: list[str]) -> None:
+    tree = load("train", [f"exp={'+'.join([baseline, *names])}"])
+    ablated = [key for name in names for key in composed(name).ablates]
+    for key in difference(composed(baseline), tree):
+        assert any(covers(named, key) for named in ablated), key
+    with torch.device("meta"):
+        build(check(resolve(filled(tree))).model)
+
+
+def said(*words: str) -> list[str]:
+    return baseline_difference(*load_with_choices("train", words), words)
+
+
+def test_a_swapped_part_is_said_in_the_words_of_the_command_line() -> None:
+    assert said("exp=ablation_no_prior") == [
+        "fusion: asymmetric -> none",
+        "prior/spatial: local_enhancement -> none",
+        "prior/temporal: attention_difference -> none",
+        "stages.codebook.steps: 60 -> 0",
+        "stages.prior.steps: 60 -> 0",
+    ]
+
+
+def test_other_words_count_for_the_baseline_too() -> None:
+    words = ("size.entries=32", "loss/temporal=none", "seed=3")
+    assert said("exp=ablation_entries_16") == ["size.entries: 64 -> 16"]
+    assert said("exp=ablation_pooling_clip", *words) == ["fusion.temporal.pooling: frame -> clip"]
+
+
+def test_an_ablation_that_changes_nothing_says_so() -> None:
+    (line,) = said("exp=dvface+ablation_quantizer_vq")
+    assert line == "nothing: what this experiment changes against dvface is the same there already"
+
+
+def test_an_experiment_without_a_baseline_differs_from_nothing() -> None:
+    assert said("exp=dvface") == []
+
+
+def test_an_experiment_upon_another_has_it_as_baseline_and_expects_nothing_of_its_curve() -> None:
+    tree = load("train", ["exp=small+ablation_no_spatial", "seed=2"])
+    assert (tree.exp, tree.baseline, tree.seed) == ("small+ablation_no_spatial", "small", 2)
+    assert tree.size == composed("small").size
+    assert tree.expected._target_.endswith("NothingExpected")
+    assert not composed("small").expected._target_.endswith("NothingExpected")
+    assert load("train", ["exp=small+ablation_no_spatial", "expected=small"]).expected == composed("small").expected
+
+
+def test_an_experiment_that_brings_its_own_baseline_stands_upon_no_other() -> None:
+    with pytest.raises(UserError, match="appears more than once"):
+        load("train", ["exp=dvface+ablation_no_latent_stage"])
