@@ -13,10 +13,11 @@ checkpoint ?=
 recipe ?= vfhq
 seed ?= 0
 format ?= videos
+name ?=
 layout ?= folder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train small-data sweep restore app evaluate prepare degrade compare ui bench doctor weights test lint lock
+.PHONY: help setup train small-data sweep study restore app evaluate prepare degrade compare ui bench doctor weights test lint lock
 
 help:  ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +48,9 @@ small-data: $(READY)  ## shards for exp=small: make small-data in=FOOTAGE, which
 
 sweep: $(READY)  ## train every combination: make sweep exp=tiny,ablation_no_temporal args='seed=0,1,2'
 	@$(BIN)/dvface sweep exp='$(exp)' $(args)
+
+study: $(READY)  ## train what a study lacks: make study name=fusion [args='launcher.jobs=2']
+	@$(BIN)/dvface study name='$(name)' $(args)
 
 restore: $(READY)  ## restore a video or a folder of them: make restore in=old.mp4 out=new.mp4 [checkpoint=newest|RUN]
 	@$(BIN)/dvface restore $(if $(in),input='$(in)') $(if $(out),output='$(out)') \

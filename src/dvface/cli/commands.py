@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from dvface.cli.words import own_only, own_settings, whole_number, yes_or_no
 from dvface.config.compose import difference, groups, load, resolve
 from dvface.config.schema import (
     CompareSettings,
@@ -43,6 +44,13 @@ def train(overrides: Sequence[str]) -> None:
 def sweep(overrides: Sequence[str]) -> int:
     """`dvface sweep`: one training a combination; returns the exit code."""
     from dvface.sweeps.sweep import sweep as work
+
+    return work(overrides, lambda line: print(line, flush=True))
+
+
+def study(overrides: Sequence[str]) -> int:
+    """`dvface study`: every run of a study; returns the exit code."""
+    from dvface.studies.run import study as work
 
     return work(overrides, lambda line: print(line, flush=True))
 
@@ -155,7 +163,7 @@ def export(overrides: Sequence[str]) -> None:
     from dvface.training.export import Which
     from dvface.training.export import export as work
 
-    own = _own_only(overrides, {"checkpoint": None, "output": None, "weights": "auto"})
+    own = own_only(overrides, {"checkpoint": None, "output": None, "weights": "auto"})
     choices: dict[str, Which | None] = {"auto": None, **{name: name for name in get_args(Which)}}
     if own["weights"] not in choices:
         raise UserError(f"weights={own['weights']}: one of {', '.join(choices)}{nearest(own['weights'], choices)}")
@@ -168,8 +176,8 @@ def text(overrides: Sequence[str]) -> None:
     """`dvface text`: the empty prompt's embedding, to travel with checkpoints."""
     from dvface.models.text_embedding import embed_text, write_embedding
 
-    own = _own_only(overrides, {"source": None, "output": None, "prompt": "", "tokens": "512"})
-    embedding = embed_text(own["source"], own["prompt"], _whole_number("tokens", own["tokens"]))
+    own = own_only(overrides, {"source": None, "output": None, "prompt": "", "tokens": "512"})
+    embedding = embed_text(own["source"], own["prompt"], whole_number("tokens", own["tokens"]))
     write_embedding(Path(own["output"]), embedding)
     print(f"wrote: {own['output']} {tuple(embedding.shape)}")
     print(f"use it with: text=stored pretrained/text=file pretrained.text.path={own['output']}")
@@ -184,8 +192,8 @@ def summary(overrides: Sequence[str]) -> None:
     from dvface.models.summary import summarise
     from dvface.report.tables import Column, Table
 
-    own, others = _own_settings(overrides, {"json": "false", "frames": "17", "height": "512", "width": "512"})
-    frames, height, width = (_whole_number(name, own[name]) for name in ("frames", "height", "width"))
+    own, others = own_settings(overrides, {"json": "false", "frames": "17", "height": "512", "width": "512"})
+    frames, height, width = (whole_number(name, own[name]) for name in ("frames", "height", "width"))
     tree = load("train", others)
     # Only the model: a summary needs neither data nor a place for runs.
     specification = resolve(tree.model)
@@ -197,9 +205,7 @@ def summary(overrides: Sequence[str]) -> None:
     except (ValueError, RuntimeError, ArithmeticError) as error:
         first = str(error).splitlines()[0]
         raise UserError(f"frames={frames} height={height} width={width}: {first}") from error
-    if own["json"] not in ("true", "false"):
-        raise UserError(f"json={own['json']}: say true or false")
-    if own["json"] == "true":
+    if yes_or_no("json", own["json"]):
         print(
             json.dumps(
                 {
@@ -225,44 +231,12 @@ def summary(overrides: Sequence[str]) -> None:
     print(f"added to backbone and autoencoder (prior, fusion, refinement): {found.added_parameters / 1e6:.2f}M")
 
 
-def _own_settings(overrides: Sequence[str], defaults: dict[str, str]) -> tuple[dict[str, str], list[str]]:
-    """The command's own KEY=VALUE words, filled up with their defaults, and the configuration's overrides."""
-    own = [text for text in overrides if "=" in text and text.partition("=")[0] in defaults]
-    given = {text.partition("=")[0]: text.partition("=")[2] for text in own}
-    return {**defaults, **given}, [text for text in overrides if text not in own]
-
-
-def _own_only(overrides: Sequence[str], defaults: dict[str, str | None]) -> dict[str, str]:
-    """The KEY=VALUE words of a command without a configuration; a default of None means that one must be given.
-
-    Raises:
-        UserError: a key is unknown or missing.
-    """
-    given: dict[str, str] = {}
-    for word in overrides:
-        key, equals, value = word.partition("=")
-        if not equals or key not in defaults:
-            raise UserError(f"unknown setting '{word}'{nearest(key, defaults)} (takes: {', '.join(defaults)})")
-        given[key] = value
-    filled = {**defaults, **given}
-    for key, found in filled.items():
-        if found is None:
-            raise UserError(f"{key} has no value yet; give one: {key}=VALUE")
-    return {key: str(found) for key, found in filled.items()}
-
-
-def _whole_number(name: str, text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise UserError(f"{name}={text}: give a whole number of 1 or more")
-    return int(text)
-
-
 def benchmark(overrides: Sequence[str]) -> None:
     """`dvface benchmark`: how fast recipes, preparation, loading, training, measuring and restoring are."""
     from dvface.cli.benchmark import degradation_table, loading_tables, preparation_tables
 
     parts = ("degradation", "prepare", "loading", "training", "evaluation", "restoring")
-    own = _own_only(
+    own = own_only(
         overrides,
         {
             "parts": ",".join(parts),
@@ -281,7 +255,7 @@ def benchmark(overrides: Sequence[str]) -> None:
         },
     )
     clips, frames, size, rounds, steps, batches = (
-        _whole_number(name, own[name]) for name in ("clips", "frames", "size", "rounds", "steps", "batches")
+        whole_number(name, own[name]) for name in ("clips", "frames", "size", "rounds", "steps", "batches")
     )
     marks = sorted({max(1, round(batches * share)) for share in (0.1, 0.25, 0.5, 0.75, 1)})
     for part in own["parts"].split(","):
@@ -328,12 +302,10 @@ def weights(overrides: Sequence[str]) -> int:
     """`dvface weights`: pretrained files, listed, verified or fetched; returns the number of things that are wrong."""
     from dvface.cli.weights import fetch_networks, list_networks
 
-    own = _own_only(overrides, {"fetch": "", "verify": "false", "json": "false"})
-    for key in ("verify", "json"):
-        if own[key] not in ("true", "false"):
-            raise UserError(f"{key}={own[key]}: say true or false")
+    own = own_only(overrides, {"fetch": "", "verify": "false", "json": "false"})
+    verify, as_json = (yes_or_no(key, own[key]) for key in ("verify", "json"))
     if not own["fetch"]:
-        return list_networks(as_json=own["json"] == "true", verify=own["verify"] == "true")
+        return list_networks(as_json=as_json, verify=verify)
     if len(overrides) > 1:
         raise UserError("fetch=NAME takes no other setting; what is fetched is checked anyway")
     return fetch_networks(own["fetch"])

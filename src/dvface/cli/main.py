@@ -64,6 +64,21 @@ def sweep(overrides: Overrides = None) -> None:
 
 
 @app.command()
+def study(overrides: Overrides = None) -> None:
+    """Train what a study lacks: dvface study name=fusion [launcher.jobs=2] [hours=8] [KEY=VALUE]...
+
+    A study is experiments/NAME/study.yaml: a question, experiments, seeds, measures, and one budget of steps for all.
+    The same command again skips finished runs and goes on with the others; further words hold for all runs. Then:
+    dvface compare study=NAME. launcher as in dvface sweep; run folders and logs: runs/studies/NAME.
+    """
+    from dvface.cli.commands import study as work
+
+    code = work(overrides or [])
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command()
 def restore(overrides: Overrides = None) -> None:
     """Restore a video, or a folder of them: dvface restore input=old.mp4 output=new.mp4 [mode=faces].
 
@@ -168,6 +183,24 @@ def compare(overrides: Overrides = None) -> None:
     from dvface.cli.commands import compare as work
 
     work(overrides or [])
+
+
+@app.command()
+def reproduce(
+    run: Annotated[str, typer.Argument(help="A run folder, or a run's MLflow name or id.")],
+    overrides: Overrides = None,
+) -> None:
+    """Rebuild a run's command, say whether it still means the same: dvface reproduce RUN [train=true] [name=NAME].
+
+    Each key that differs from the stored configuration is named, and whether commit, code, versions, machine and data
+    do. train=true makes the run again under another name and compares the final numbers. Exit code 1 where
+    configuration or numbers are not the same.
+    """
+    from dvface.cli.reproduce import reproduce as work
+
+    code = work(run, overrides or [])
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()

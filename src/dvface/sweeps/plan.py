@@ -72,26 +72,29 @@ def plan(jobs: Mapping[str, Sequence[str]]) -> dict[str, Plan | str]:
     return {label: _plan(label, words) for label, words in jobs.items()}
 
 
-def without_mistakes(planned: Mapping[str, Plan | str], say: Callable[[str], None]) -> list[Plan]:
-    """The plans of jobs, where none of them is a sentence about a mistake.
+def without_mistakes(
+    planned: Mapping[str, Result | str], say: Callable[[str], None], kind: str = "job"
+) -> dict[str, Result]:
+    """What was planned, where none of it is a sentence about a mistake.
 
     Args:
-        planned: what `plan` made of the jobs.
-        say: prints a line for the user; one for each wrong job where they are several.
+        planned: label to what was made of it, as by `plan`.
+        say: prints a line for the user; one for each mistake where they are several.
+        kind: what the labels stand for.
 
     Raises:
         UserError: there are mistakes.
     """
-    mistakes = [(label, found) for label, found in planned.items() if isinstance(found, str)]
-    if len(mistakes) == len(planned) and len({sentence for _, sentence in mistakes}) == 1:
-        raise UserError(mistakes[0][1])  # of what all jobs share
-    if len(mistakes) == 1:
-        raise UserError(f"the job {mistakes[0][0]}: {mistakes[0][1]}")
+    mistakes = {label: found for label, found in planned.items() if isinstance(found, str)}
+    if len(mistakes) == len(planned) and len(set(mistakes.values())) == 1:
+        raise UserError(next(iter(mistakes.values())))  # of what all share
+    for label, sentence in mistakes.items():
+        if len(mistakes) == 1:
+            raise UserError(f"the {kind} {label}: {sentence}")
+        say(f"{label}: {sentence}")
     if mistakes:
-        for label, sentence in mistakes:
-            say(f"{label}: {sentence}")
-        raise UserError(f"{len(mistakes)} of {len(planned)} jobs have a wrong configuration; none was started")
-    return [found for found in planned.values() if isinstance(found, Plan)]
+        raise UserError(f"{len(mistakes)} of {len(planned)} {kind}s have a wrong configuration; nothing was started")
+    return {label: found for label, found in planned.items() if not isinstance(found, str)}
 
 
 def initialise_stores(loggers: Sequence[dict[str, Any]]) -> None:

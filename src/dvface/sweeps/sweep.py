@@ -33,7 +33,8 @@ def sweep(overrides: Sequence[str], say: Callable[[str], None]) -> int:
     settings = validated(SweepSettings, resolve(load("sweep", own)))
     launcher: Launcher = build(settings.launcher, "dvface.sweeps.", Launcher)
     with apart() as call:
-        plans = without_mistakes(call(plan, {one.label: one.words for one in expand(others)}), say)
+        planned: dict[str, Plan | str] = call(plan, {one.label: one.words for one in expand(others)})
+        plans = list(without_mistakes(planned, say).values())
         left = [planned for planned in plans if not planned.finished]
         launcher.check([planned.job for planned in left])
         folder = _one_folder(plans) / "sweeps" / (settings.sweep or sweep_name(others))

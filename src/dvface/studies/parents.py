@@ -1,0 +1,58 @@
+"""The MLflow runs that hold an experiment's runs together: one for each experiment of a study."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dvface.config.build import build
+from dvface.studies.study import Study
+from dvface.tracking.run import Status
+from dvface.tracking.store import PARENT_TAG, TrackingStore
+
+EXPERIMENT = "dvface"
+
+
+def open_parents(logger: Mapping[str, Any], study: Study, changes: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """The parent run of each experiment, made where there is none; the store is initialised first.
+
+    A parent has the tags ``study`` and ``variant``, ``ablation`` with what the experiment changes against the baseline,
+    and no ``run_folder``: it trains nothing.
+
+    Args:
+        logger: where runs are tracked, as in the configuration.
+        study: the study.
+        changes: label to what it changes against the baseline.
+
+    Returns:
+        MLflow's run id by label; nothing where runs are not tracked.
+    """
+    store = build(logger)
+    if not isinstance(store, TrackingStore):
+        return {}
+    store.initialise()
+    known = {
+        run.tags["variant"]: run.id
+        for run in store.runs(filter=f"tags.study = '{study.name}'")
+        if PARENT_TAG not in run.tags and "run_folder" not in run.tags
+    }
+    parents = {}
+    for label in study.experiments:
+        tags = {"study": study.name, "variant": label, "mlflow.note.content": study.question}
+        if label in known:
+            run = store.open_run(known[label])
+        else:
+            run = store.start_run(EXPERIMENT, f"{study.name} {label}", tags)
+        run.set_tags({**tags, "ablation": "\n".join(changes[label]) or "baseline"})
+        parents[label] = run.id
+    return parents
+
+
+def close_parents(logger: Mapping[str, Any], states: Mapping[str, Status]) -> None:
+    """End parent runs.
+
+    Args:
+        logger: where runs are tracked, as in the configuration.
+        states: how each ended, by MLflow's run id.
+    """
+    store = build(logger)
+    for run_id, state in states.items():
+        store.open_run(run_id).finish(state)
