@@ -72,6 +72,16 @@ def smallest_model(smallest_settings: TrainSettings) -> Restorer:
 
 
 @pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tracking store with its tables and no run, to be copied: making the tables takes MLflow many seconds."""
+    from dvface.tracking.store import SqliteStore
+
+    folder = tmp_path_factory.mktemp("store")
+    SqliteStore(folder).initialise()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
 def carphone() -> np.ndarray:
     """(120, 144, 176, 3) uint8: real footage that the set-up installs."""
     return read_packaged(CARPHONE)

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,8 +91,9 @@ def test_embedded_footage_is_told_by_what_it_wrote(tmp_path: Path) -> None:
 
 
 def test_a_run_keeps_its_record_and_notes_what_drifted_when_it_goes_on(
-    tmp_path: Path, paired_shards: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, paired_shards: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shutil.copy(empty_store, tmp_path)
     runs = Runs(tmp_path, paired_shards)
     cut = runs.cut(monkeypatch, "name=one", "logger=mlflow")
     began = read_provenance(cut.path)

@@ -74,7 +74,7 @@ def train(overrides: Sequence[str], say: Say) -> Path | None:
     """
     tree, chosen = load_with_choices("train", overrides)
     changes = baseline_difference(tree, chosen, overrides)
-    _make_absolute(tree)
+    make_absolute(tree, Path.cwd())
     settings = check(resolve(tree))
     check_launch(settings)
     if settings.trainer.dry_run:
@@ -193,15 +193,20 @@ def _lines(changed: dict[str, tuple[object, object]]) -> list[str]:
     return [f"{key}: {before} -> {after}" for key, (before, after) in changed.items()]
 
 
-def _make_absolute(tree: DictConfig) -> None:
-    """A run must be found again, and find again what it began with, from any working directory."""
+def make_absolute(tree: DictConfig, directory: Path) -> None:
+    """A run must be found again, and find again what it began with, from any working directory.
+
+    Args:
+        tree: the composed configuration; its relative paths are replaced.
+        directory: where they start.
+    """
     names = [*BEGINNINGS, "runs", "data.source.train", "data.source.held_out"]
     parts = OmegaConf.select(tree, "data.source.parts")
     names += [f"data.source.parts.{name!s}.train" for name in (parts if isinstance(parts, DictConfig) else ())]
     for name in names:
         value = OmegaConf.select(tree, name)  # None for what is missing or not there
         if isinstance(value, str | int | float) and not is_remote(str(value)):
-            OmegaConf.update(tree, name, str(local_path(str(value)).resolve()))
+            OmegaConf.update(tree, name, str((directory / local_path(str(value))).resolve()))
 
 
 def _same_run(tree: DictConfig, settings: TrainSettings, say: Say) -> RunFolder | None:
