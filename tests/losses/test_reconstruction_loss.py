@@ -1,8 +1,10 @@
+from math import log
+
 import pytest
 import torch
 from tests.losses.clips import grey
 
-from dvface.losses.reconstruction import AbsoluteLoss, CharbonnierLoss, MeanSquaredLoss
+from dvface.losses.reconstruction import AbsoluteLoss, CharbonnierLoss, LogarithmicLoss, MeanSquaredLoss
 
 
 @pytest.mark.parametrize(
@@ -34,3 +36,23 @@ def test_the_squared_error_takes_latents_too() -> None:
     torch.testing.assert_close(value, torch.tensor(4 / (2 * 16 * 3)))
     assert restored.grad[1, 7, 2].unique().tolist() == pytest.approx([-4 / (2 * 16 * 3 * 4 * 5)])
     assert restored.grad[0].abs().max() == 0
+
+
+def test_the_logarithm_is_taken_of_each_clip_s_error() -> None:
+    restored = torch.cat([grey(0.5, 0.0), grey(0.02, 0.0)])  # mean errors of 0.25 and 0.01
+    clean = torch.zeros_like(restored)
+    value = LogarithmicLoss(epsilon=1e-9, floor=0.0)(restored, clean, 0)
+    torch.testing.assert_close(value, torch.tensor((log(0.25) + log(0.01)) / 2))
+
+
+@pytest.mark.parametrize("size", [0.3, 0.003])
+def test_halving_an_error_is_worth_the_same_whatever_its_size(size: float) -> None:
+    loss, clean = LogarithmicLoss(epsilon=1e-9, floor=0.0), grey(0.0, 0.0)
+    gained = loss(grey(size, size), clean, 0) - loss(grey(size / 2, size / 2), clean, 0)
+    torch.testing.assert_close(gained, torch.tensor(log(2.0)))
+
+
+def test_below_its_floor_an_error_is_hardly_worth_anything() -> None:
+    loss, clean = LogarithmicLoss(floor=4e-3), grey(0.0, 0.0)
+    worth = loss(grey(1e-4, 1e-4), clean, 0) - loss(grey(0.5e-4, 0.5e-4), clean, 0)
+    assert 0 <= worth < 0.01
