@@ -31,12 +31,25 @@ def baseline_difference(tree: DictConfig, chosen: Mapping[str, str], overrides: 
     changed = difference(baseline, tree)
     if not changed:
         return [f"nothing: what this experiment changes against {tree.baseline} is the same there already"]
-    parts = _swapped_parts(replaced, chosen)
-    lines = [f"{group}: {replaced.get(group)} -> {chosen.get(group)}" for group in parts]
+    return change_lines(changed, replaced, chosen)
+
+
+def change_lines(
+    changed: Mapping[str, tuple[object, object]], before: Mapping[str, str], after: Mapping[str, str]
+) -> list[str]:
+    """Differences in the words of the command line where a whole part is another, else a line a key.
+
+    Args:
+        changed: what `dvface.config.compose.difference` found.
+        before: the variant of every group on its left side.
+        after: the same of its right side.
+    """
+    parts = _swapped_parts(before, after)
+    lines = [f"{group}: {before.get(group)} -> {after.get(group)}" for group in parts]
     packages = [_package(group) for group in parts]
     return lines + [
-        f"{key}: {before} -> {after}"
-        for key, (before, after) in changed.items()
+        f"{key}: {left} -> {right}"
+        for key, (left, right) in changed.items()
         if not any(key.startswith(f"{package}.") for package in packages)
     ]
 
