@@ -6,18 +6,18 @@ from tests.config.experiments import ABLATIONS, composed, covers, filled
 
 from dvface.config.ablation import baseline_difference
 from dvface.config.build import build
-from dvface.config.compose import difference, load, load_with_choices, resolve
+from dvface.config.compose import declared, difference, load, load_with_choices, resolve
 from dvface.config.schema import check
 from dvface.errors import UserError
 
-UPON_ANY = [name for name in ABLATIONS if composed(name).baseline == "tiny"]
+UPON_ANY = [name for name in ABLATIONS if declared(name, "baseline") == "tiny"]
 
 
 def together() -> list[list[str]]:
     """All ablations in few stacks, in each only such as change different keys: composing once takes a while."""
     stacks: list[tuple[list[str], set[str]]] = []
     for name in UPON_ANY:
-        own = set(composed(name).ablates)
+        own = set(declared(name, "ablates"))
         for names, taken in stacks:
             if not any(covers(one, other) or covers(other, one) for one in own for other in taken):
                 names.append(name)
@@ -32,7 +32,7 @@ def together() -> list[list[str]]:
 @pytest.mark.parametrize("baseline", ["small", "dvface"])
 def test_ablations_fit_upon_the_larger_systems_and_change_what_they_name_only(baseline: str, names: list[str]) -> None:
     tree = load("train", [f"exp={'+'.join([baseline, *names])}"])
-    ablated = [key for name in names for key in composed(name).ablates]
+    ablated = [key for name in names for key in declared(name, "ablates")]
     for key in difference(composed(baseline), tree):
         assert any(covers(named, key) for named in ablated), key
     with torch.device("meta"):
@@ -59,6 +59,11 @@ def test_other_words_count_for_the_baseline_too() -> None:
     assert said("exp=ablation_pooling_clip", *words) == ["fusion.temporal.pooling: frame -> clip"]
 
 
+def test_words_may_set_what_only_the_ablation_has() -> None:
+    words = ("exp=ablation_quantizer_residual", "codebook.spatial.levels=4")
+    assert said(*words) == [f"codebook/{side}: moving_average -> residual" for side in ("spatial", "temporal")]
+
+
 def test_an_ablation_that_changes_nothing_says_so() -> None:
     (line,) = said("exp=dvface+ablation_quantizer_vq")
     assert line == "nothing: what this experiment changes against dvface is the same there already"
@@ -77,6 +82,7 @@ def test_an_experiment_upon_another_has_it_as_baseline_and_expects_nothing_of_it
     assert load("train", ["exp=small+ablation_no_spatial", "expected=small"]).expected == composed("small").expected
 
 
-def test_an_experiment_that_brings_its_own_baseline_stands_upon_no_other() -> None:
-    with pytest.raises(UserError, match="appears more than once"):
-        load("train", ["exp=dvface+ablation_no_latent_stage"])
+def test_what_changes_more_than_it_names_is_refused() -> None:
+    assert said("exp=dvface+ablation_no_latent_stage") == ["stages.restorer_latent.steps: 10000 -> 0"]
+    with pytest.raises(UserError, match=r"exp=dvface_lora\+ablation_no_latent_stage changes backbone.* not name it"):
+        said("exp=dvface_lora+ablation_no_latent_stage")  # it is made from dvface and would bring its backbone along

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from omegaconf import DictConfig
 
-from dvface.config.compose import ABOUT, difference, load_with_choices
+from dvface.config.compose import ABOUT, difference, groups, load_with_choices
+from dvface.errors import UserError
 
 
 def baseline_difference(tree: DictConfig, chosen: Mapping[str, str], overrides: Sequence[str]) -> list[str]:
@@ -22,15 +23,21 @@ def baseline_difference(tree: DictConfig, chosen: Mapping[str, str], overrides: 
         The lines; none where the experiment declares no baseline.
 
     Raises:
-        UserError: see `dvface.config.compose.load`.
+        UserError: it changes more than it names in ``ablates``; see also `dvface.config.compose.load`.
     """
     if tree.baseline is None:
         return []
-    others = [text for text in overrides if not text.startswith("exp=")]
+    others = [_set_anyway(text) for text in overrides if not text.startswith("exp=")]
     baseline, replaced = load_with_choices("train", [f"exp={tree.baseline}", *others])
     changed = difference(baseline, tree)
     if not changed:
         return [f"nothing: what this experiment changes against {tree.baseline} is the same there already"]
+    for key in changed if tree.ablates else ():
+        if not any(key == named or key.startswith(f"{named}.") for named in tree.ablates):
+            raise UserError(
+                f"exp={tree.exp} changes {key} against {tree.baseline} and does not name it in ablates="
+                f"[{', '.join(tree.ablates)}]; name it there, or leave it as it is in the baseline"
+            )
     return change_lines(changed, replaced, chosen)
 
 
@@ -52,6 +59,12 @@ def change_lines(
         for key, (left, right) in changed.items()
         if not any(key.startswith(f"{package}.") for package in packages)
     ]
+
+
+def _set_anyway(word: str) -> str:
+    """The word in a form that the baseline takes too where only a part of the ablation has the key."""
+    key = word.partition("=")[0]
+    return word if key.startswith(("+", "~")) or key.partition("@")[0] in groups() else f"++{word}"
 
 
 def _swapped_parts(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:

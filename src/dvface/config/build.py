@@ -60,7 +60,7 @@ def build(tree: Mapping[str, Any], allowed: str = "dvface.", base: type = object
             arguments.
         allowed: see `find_class`.
         base: see `find_class`; of every class in the tree.
-        seed: gives every part a random stream of its own, by its place in the tree; None: all draw from torch's, in turn.
+        seed: gives every part a random stream of its own, by its place in the tree; None: all draw from torch's.
 
     Raises:
         UserError: a target is not allowed or missing, or a constructor refuses its arguments; the message is

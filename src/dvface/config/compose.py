@@ -76,6 +76,7 @@ def load_with_choices(command: str, overrides: Sequence[str] = ()) -> tuple[Dict
         del tree["hydra"]
         if len(stack) > 1:
             tree["exp"], tree["baseline"] = "+".join(stack), "+".join(stack[:-1])
+            tree["ablates"] = declared(stack[-1], "ablates") or []
         elif "exp" in choices:
             tree["exp"] = choices["exp"]
     return tree, choices
@@ -85,6 +86,13 @@ def experiments(overrides: Sequence[str]) -> list[str]:
     """The names in the last ``exp=A+B``, in the order in which they are put upon each other."""
     chosen = [text.removeprefix("exp=") for text in overrides if text.startswith("exp=")]
     return chosen[-1].split("+") if chosen else []
+
+
+def declared(name: str, key: str) -> Any:
+    """What the file of an experiment itself says of ``key``, at its top; None where it says nothing."""
+    tree = OmegaConf.to_container(OmegaConf.load(folder() / "exp" / f"{name}.yaml"))
+    assert isinstance(tree, dict)
+    return tree.get(key)
 
 
 def resolve(tree: DictConfig) -> dict[str, Any]:
