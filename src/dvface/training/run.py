@@ -78,6 +78,7 @@ def train(overrides: Sequence[str], say: Say) -> Path | None:
     settings = check(resolve(tree))
     check_launch(settings)
     if settings.trainer.dry_run:
+        _tell(changes, settings, say)
         plan(settings, check_parts(settings), say)
         return None
     if (found := _same_run(tree, settings, say)) is not None:
@@ -93,10 +94,7 @@ def train(overrides: Sequence[str], say: Say) -> Path | None:
         wait_for(folder)
         return help_run(folder.path)
     check_parts(settings)
-    if changes:
-        say(f"against exp={settings.baseline}:")
-    for line in changes:
-        say(f"  {line}")
+    _tell(changes, settings, say)
     name = settings.name or datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = _fresh(settings.parent, name, settings.name is not None)
     with held(folder):
@@ -118,6 +116,14 @@ def train(overrides: Sequence[str], say: Say) -> Path | None:
         write_text(folder.config, OmegaConf.to_yaml(tree))
         write_provenance(folder.path, record)
         return _work(settings, folder, run, RunState(run.id, 0.0, finished=False, source=source_digest()), say)
+
+
+def _tell(changes: Sequence[str], settings: TrainSettings, say: Say) -> None:
+    """What the experiment changes against its baseline, if it has one."""
+    if changes:
+        say(f"against exp={settings.baseline}:")
+    for line in changes:
+        say(f"  {line}")
 
 
 def resume_run(path: Path, say: Say) -> Path:
