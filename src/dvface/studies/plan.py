@@ -7,7 +7,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from dvface.config.compose import difference, flatten, load, resolve
+from dvface.config.ablation import change_lines
+from dvface.config.compose import difference, flatten, load_with_choices, resolve
 from dvface.config.schema import STAGES
 from dvface.errors import UserError, nearest
 from dvface.studies.study import Study, StudyRun, experiment_words, study_run
@@ -64,22 +65,23 @@ def plan_study(study: Study, runs: Path, words: Mapping[str, tuple[str, ...]]) -
     Raises:
         UserError: experiments do not have the same budget, or a measure is none that the runs take.
     """
-    trees = {label: load("train", words[label]) for label in study.experiments}
+    composed = {label: load_with_choices("train", words[label]) for label in study.experiments}
+    trees = {label: tree for label, (tree, _) in composed.items()}
     check_measures(study, trees)
     check_budgets(study, trees)
     found = [study_run(study, label, seed, words[label], runs) for seed in study.seeds for label in trees]
     jobs = plan_jobs({run.folder.name: run.words for run in found})
+    baseline, variants = composed[study.baseline]
+    changes = {
+        label: tuple(change_lines(difference(baseline, tree), variants, chosen))
+        for label, (tree, chosen) in composed.items()
+    }
     return StudyPlan(
         tuple(found),
         {name: _in_its_folder(planned) for name, planned in jobs.items()},
-        {label: tuple(change_lines(trees[study.baseline], tree)) for label, tree in trees.items()},
+        changes,
         source_digest(),
     )
-
-
-def change_lines(baseline: DictConfig, tree: DictConfig) -> list[str]:
-    """``key: before -> after`` for each key in which an experiment differs from the baseline."""
-    return [f"{key}: {before} -> {after}" for key, (before, after) in difference(baseline, tree).items()]
 
 
 def check_measures(study: Study, trees: Mapping[str, DictConfig]) -> None:
