@@ -52,6 +52,14 @@ def test_a_variable_rate_with_sound_comes_out_as_it_went_in(tmp_path: Path, star
     assert float(lasts[0]) == pytest.approx(float(lasts[1]), abs=0.02)
 
 
+@pytest.mark.parametrize(("suffix", "codec"), [(".mkv", "h264"), (".webm", "vp9"), (".mp4", "h264")])
+def test_players_are_told_the_rate_of_the_source(tmp_path: Path, suffix: str, codec: str):
+    source = Made(times=[1001 * number for number in range(24)], last=1001).write(tmp_path / "source.mp4")
+    chain(source, tmp_path / f"out{suffix}", Encoding(codec))
+    with av.open(str(tmp_path / f"out{suffix}")) as container:
+        assert container.streams.video[0].average_rate == Fraction(30000, 1001)
+
+
 def test_joined_pieces_decode_as_the_pieces_do(tmp_path: Path):
     source = Made().write(tmp_path / "source.mp4")
     chain(source, tmp_path / "out.mp4", Encoding(), cuts=(5, 6, 20))

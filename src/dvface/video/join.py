@@ -219,6 +219,8 @@ def join(target: str | Path, pieces: Sequence[str | Path], source: SourceFacts) 
         )
         output = container.add_stream_from_template(template, opaque=True)
         output.codec_context.sample_aspect_ratio = source.sample_aspect
+        # else Matroska tells none, and players take the clock of the codec for one: 1000 frames a second
+        output.codec_context.framerate = source.rate.limit_denominator(1 << 30)
         if template.codec_context.name == "hevc" and suffix in (".mp4", ".mov"):
             output.codec_tag = "hvc1"
         carriers: dict[int, Carrier] = {}
