@@ -13,6 +13,8 @@ checkpoint ?=
 recipe ?= vfhq
 seed ?= 0
 format ?= videos
+runs ?=
+study ?=
 name ?=
 layout ?= folder
 
@@ -71,8 +73,8 @@ degrade: $(READY)  ## paired data set: make degrade in=CLEAN out=FOLDER [recipe=
 	@$(BIN)/dvface degrade $(if $(in),input='$(in)') $(if $(out),output='$(out)') recipe='$(recipe)' seed='$(seed)' \
 	  format='$(format)' $(args)
 
-compare: $(READY)  ## table of all finished runs, on screen and as HTML, Markdown, CSV, LaTeX
-	@$(BIN)/dvface compare $(args)
+compare: $(READY)  ## runs tested against a baseline, one page: make compare [study=NAME] [runs=[NAME,tag=VALUE,…]]
+	@$(BIN)/dvface compare $(if $(study),study='$(study)') $(if $(runs),runs='$(runs)') $(args)
 
 ui: $(READY)  ## MLflow's page on this machine
 	@$(BIN)/dvface ui $(args)

@@ -7,7 +7,6 @@ from pathlib import Path
 from dvface.cli.words import own_only, own_settings, whole_number, yes_or_no
 from dvface.config.compose import difference, groups, load, resolve
 from dvface.config.schema import (
-    CompareSettings,
     DegradeSettings,
     PrepareSettings,
     check,
@@ -92,18 +91,12 @@ def _with_recipe(overrides: Sequence[str]) -> list[str]:
 
 
 def compare(overrides: Sequence[str]) -> None:
-    """`dvface compare`: the table of finished runs."""
-    from dvface.tracking.compare import comparison_table, write_comparison
-    from dvface.tracking.store import SqliteStore
+    """`dvface compare`: runs side by side, tested against a baseline."""
+    from dvface.comparison.compare import compare as work
+    from dvface.comparison.settings import CompareSettings
 
-    settings = validated(CompareSettings, resolve(load("compare", overrides)))
-    runs = Path(settings.runs)
-    if not (runs / "mlflow.db").is_file():
-        raise UserError(f"{runs} has no tracking store yet; run: dvface train")
-    table = comparison_table(SqliteStore(runs).runs(), measures=settings.measures, footage=settings.footage)
-    print(table.text())
-    write_comparison(table, Path(settings.out))
-    print(f"wrote: {settings.out}")
+    out = work(validated(CompareSettings, resolve(load("compare", overrides))), print)
+    print(f"wrote: {out / 'comparison.html'}")
 
 
 def interface(port: int, runs: Path) -> None:

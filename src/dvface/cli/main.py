@@ -179,7 +179,15 @@ def build_testset(overrides: Overrides = None) -> None:
 
 @app.command()
 def compare(overrides: Overrides = None) -> None:
-    """Print and write the table of finished runs: dvface compare [footage=carphone_distorted]."""
+    """Compare runs with a baseline: dvface compare study=NAME, or runs=[A,B,tag=VALUE], or all that are finished.
+
+    Runs that differ in their seed alone are one variant. Writes comparison/comparison.html, one page that needs no
+    network: means with intervals over seeds and clips, paired tests corrected for their number, curves, the same clips
+    through every variant, and a conclusion in plain words; the same as Markdown, LaTeX and CSV.
+
+    An entry of runs is a run's name or folder, a folder of runs, tag=value, or an MLflow filter such as
+    "runs=[\"tags.exp = 'tiny'\"]". Further words: baseline=VARIANT, footage=SET, measures=[psnr].
+    """
     from dvface.cli.commands import compare as work
 
     work(overrides or [])

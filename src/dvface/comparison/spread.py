@@ -93,8 +93,9 @@ def spread(sample: Sample) -> Spread | None:
 
     Seeds and clips both vary and are crossed, d = μ + seed + clip + rest: the error is √((A + B − R) / SC), with A, B
     and R the mean squares of seeds, clips and rest, its degrees of freedom those of Satterthwaite (1946). Where
-    A + B − R is less than A or B, chance has made a variance negative, and the larger of the two stands alone. Seeds
-    with clips of their own are S independent means. A single seed leaves the clips alone, a single clip the seeds.
+    A + B − R is less than one of them, chance has made a variance negative, and the largest of the three stands alone.
+    Seeds with clips of their own are S independent means. A single seed leaves the clips alone, a single clip the
+    seeds.
 
     Returns:
         None for a single number.
@@ -112,11 +113,12 @@ def spread(sample: Sample) -> Spread | None:
     b = seeds * sample.of_clips.var(ddof=1)
     rest = table - sample.of_seeds[:, None] - sample.of_clips[None] + table.mean()
     r = (rest**2).sum() / ((seeds - 1) * (clips - 1))
+    parts = [(a, seeds - 1.0), (b, clips - 1.0), (r, (seeds - 1.0) * (clips - 1.0))]
     total = a + b - r
-    if total > max(a, b):
-        freedom = total**2 / (a**2 / (seeds - 1) + b**2 / (clips - 1) + r**2 / ((seeds - 1) * (clips - 1)))
+    if total > max(a, b, r):
+        freedom = total**2 / sum(square**2 / own for square, own in parts)
     else:
-        total, freedom = max((a, seeds - 1.0), (b, clips - 1.0))
+        total, freedom = max(parts)
     return Spread(math.sqrt(total / (seeds * clips)), float(freedom), "seeds and clips")
 
 

@@ -147,15 +147,6 @@ class PrepareSettings(Strict):
         return frames
 
 
-class CompareSettings(Strict):
-    """`dvface compare`, resolved."""
-
-    runs: PathText
-    footage: str
-    measures: list[str] | None
-    out: PathText
-
-
 class StageSettings(Strict):
     """One stage: its module and the clips that it sees; one of 0 steps is left out."""
 

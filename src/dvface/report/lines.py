@@ -1,4 +1,4 @@
-"""Numbers of frames as SVG curves to be put into a page: small however long a clip is, broken where there is none."""
+"""Numbers of frames or steps as SVG curves to be put into a page: small however many, broken where there is none."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -28,9 +28,13 @@ STYLE = """
 .lines text { fill: currentColor; font: 11px system-ui, sans-serif; }
 .lines .axis { stroke: currentColor; } .lines .grid { stroke: currentColor; opacity: .15; }
 .lines path { fill: none; stroke-width: 1.4; stroke-linecap: round; stroke-linejoin: round; }
+.lines .range { stroke: none; opacity: .18; }
 .lines rect { fill: currentColor; opacity: 0; } .lines rect:hover { opacity: .12; }
 .line-dashed { stroke-dasharray: 5 4; }
-""" + "".join(f".line-{number} {{ stroke: var(--line-{number}); }}\n" for number in range(COLOURS))
+""" + "".join(
+    f".line-{number} {{ stroke: var(--line-{number}); }} .lines .range-{number} {{ fill: var(--line-{number}); }}\n"
+    for number in range(COLOURS)
+)
 """CSS of the page that holds curves: curve n has the class `line_class` (n)."""
 
 
@@ -40,13 +44,15 @@ class Line:
 
     Attributes:
         label: whose numbers they are.
-        frames: frame numbers, rising.
+        frames: frame numbers, or steps, rising.
         values: a number for each frame; None, NaN and infinity leave a gap.
+        ranges: lower and upper end of what each number stands for, finite; empty where no ranges are drawn.
     """
 
     label: str
     frames: Sequence[int]
     values: Sequence[float | None]
+    ranges: Sequence[tuple[float, float]] = ()
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """(N,) frame numbers and (N,) values, NaN where there is none."""
@@ -58,7 +64,14 @@ def line_class(number: int) -> str:
     return f"line-{number % COLOURS}" + (" line-dashed" if number >= COLOURS else "")
 
 
-def line_plot(name: str, lines: Sequence[Line], form: str = ".4g", columns: int = COLUMNS, bands: int = BANDS) -> str:
+def line_plot(
+    name: str,
+    lines: Sequence[Line],
+    form: str = ".4g",
+    columns: int = COLUMNS,
+    bands: int = BANDS,
+    over: str = "frame",
+) -> str:
     """SVG of curves over frame numbers; hovering tells the numbers.
 
     Where a curve has more than two numbers in a pixel column, the column's least and greatest stand for it, so that no
@@ -71,6 +84,7 @@ def line_plot(name: str, lines: Sequence[Line], form: str = ".4g", columns: int 
         form: format specification of the numbers that hovering tells.
         columns: pixel columns over which frames are spread.
         bands: at most so many places tell their numbers.
+        over: what the numbers are of, such as a frame.
 
     Returns:
         An ``<svg>`` element whose colours come from `STYLE`; texts in it are escaped.
@@ -88,14 +102,15 @@ def line_plot(name: str, lines: Sequence[Line], form: str = ".4g", columns: int 
         raise ValueError(f"{name} has no finite number to draw")
     numbers = np.concatenate([frames for frames, _ in arrays])
     across = _axis(float(numbers.min()), float(numbers.max()), margin=0.0)
-    finite = np.concatenate(drawn)
+    finite = np.concatenate([*drawn, *(np.ravel(line.ranges) for line in lines if len(line.ranges))])
     up = _axis(float(finite.min()), float(finite.max()), margin=MARGIN)
     parts = [
         f'<svg class="lines" viewBox="0 0 {WIDTH} {TOP + PLOT + BELOW}" role="img" '
-        f'aria-label="{_escaped(name)} over frames">',
-        *_scales(across, up),
+        f'aria-label="{_escaped(name)} over {_escaped(over)}s">',
+        *_scales(across, up, over),
+        *(_ranges(number, across, up, line) for number, line in enumerate(lines) if len(line.ranges)),
         *(_curve(number, across, up, *pair, columns) for number, pair in enumerate(arrays)),
-        *_bands(lines, arrays, across, form, bands),
+        *_bands(lines, arrays, across, form, bands, over),
         "</svg>",
     ]
     return "\n".join(parts)
@@ -115,6 +130,14 @@ def _x(across: Axis, frame: np.ndarray | float) -> np.ndarray:
 
 def _y(up: Axis, value: np.ndarray | float) -> np.ndarray:
     return TOP + PLOT * (1 - up.place(value))
+
+
+def _ranges(number: int, across: Axis, up: Axis, line: Line) -> str:
+    """The area between the ends of a curve's ranges."""
+    x, ends = _x(across, line.arrays()[0]), _y(up, np.asarray(line.ranges, np.float64))
+    corners = [*zip(x, ends[:, 0], strict=True), *zip(x[::-1], ends[::-1, 1], strict=True)]
+    path = "L".join(f"{left:.1f},{top:.1f}" for left, top in corners)
+    return f'<path class="range range-{number % COLOURS}" d="M{path}Z"/>'
 
 
 def _curve(number: int, across: Axis, up: Axis, frames: np.ndarray, values: np.ndarray, columns: int) -> str:
@@ -151,7 +174,7 @@ def thinned(frames: np.ndarray, values: np.ndarray, across: Axis, columns: int) 
     return np.unique([0, *kept, len(values) - 1]) if kept else np.empty(0, np.int64)
 
 
-def _scales(across: Axis, up: Axis) -> list[str]:
+def _scales(across: Axis, up: Axis, over: str) -> list[str]:
     foot = TOP + PLOT
     parts = []
     heights, step = up.ticks(), _step(up.ticks())
@@ -165,7 +188,7 @@ def _scales(across: Axis, up: Axis) -> list[str]:
         parts.append(f'<line class="axis" x1="{x}" y1="{foot}" x2="{x}" y2="{foot + 3}"/>')
         parts.append(f'<text x="{x}" y="{foot + 14}" text-anchor="middle">{tick:,.0f}</text>')
     parts.append(f'<line class="axis" x1="{LEFT}" y1="{foot}" x2="{WIDTH - RIGHT}" y2="{foot}"/>')
-    parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{foot + 27}" text-anchor="middle">frame</text>')
+    parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{foot + 27}" text-anchor="middle">{_escaped(over)}</text>')
     return parts
 
 
@@ -183,7 +206,12 @@ def _tick(value: float, step: float) -> str:
 
 
 def _bands(
-    lines: Sequence[Line], arrays: Sequence[tuple[np.ndarray, np.ndarray]], across: Axis, form: str, bands: int
+    lines: Sequence[Line],
+    arrays: Sequence[tuple[np.ndarray, np.ndarray]],
+    across: Axis,
+    form: str,
+    bands: int,
+    over: str,
 ) -> Iterator[str]:
     """Unseen rectangles side by side that tell the numbers of the frames below the pointer."""
     together = np.sort(np.concatenate([frames for frames, _ in arrays]))
@@ -193,7 +221,7 @@ def _bands(
     edges = _x(across, np.array([across.low, *middles, across.high])).round(1)
     for group, left, right in zip(groups, edges, edges[1:], strict=False):
         first, last = int(group[0]), int(group[-1])
-        frames = f"frame {first:,}" if first == last else f"frames {first:,} to {last:,}"
+        frames = f"{over} {first:,}" if first == last else f"{over}s {first:,} to {last:,}"
         told = [
             f"{line.label}: {_range(values[slice(*np.searchsorted(where, [first, last + 1]))], form)}"
             for line, (where, values) in zip(lines, arrays, strict=True)

@@ -1,17 +1,21 @@
 """What every HTML page shares: a head that lets nothing be loaded, a style for light and dark, tables."""
 
+import base64
+import hashlib
+
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from dvface.report.escape import printable
 from dvface.report.tables import Table
 
-# The policy stops scripts and requests even where escaping should fail.
+# The policy stops scripts other than the page's own and requests even where escaping should fail.
 SHELL = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; media-src data:; \
+style-src 'unsafe-inline'{% if script %}; script-src 'sha256-{{ script | digest }}'{% endif %}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{ title }}</title>
 <style>
@@ -37,7 +41,8 @@ tbody tr:hover { background: var(--shade); }
 <body>
 <h1>{{ title }}</h1>
 {% block body %}{% endblock %}
-</body>
+{% if script %}<script>{{ script | safe }}</script>
+{% endif %}</body>
 </html>
 """
 TABLE = """
@@ -64,12 +69,13 @@ TABLE = """
 """
 
 
-def render(template: str, **values: object) -> str:
+def render(template: str, script: str = "", **values: object) -> str:
     """One self-contained page; every text in ``values`` is escaped unless it is `markupsafe.Markup`.
 
     Args:
         template: extends ``shell`` and fills its blocks ``style`` and ``body``; ``show(table, wrapped)`` from
             ``table`` writes a `Table`, its texts broken into lines where they are ``wrapped``.
+        script: JavaScript of our own, the only one that the page may run; no text from elsewhere is in it.
         values: of the template; ``title`` is the heading.
 
     Returns:
@@ -82,7 +88,13 @@ def render(template: str, **values: object) -> str:
         finalize=_shown,
     )
     environment.filters["numeric_columns"] = _numeric_columns
-    return environment.from_string(template).render(values)
+    environment.filters["digest"] = _digest
+    return environment.from_string(template).render(values, script=script)
+
+
+def _digest(script: str) -> Markup:
+    """As the policy names a script that may run."""
+    return Markup(base64.b64encode(hashlib.sha256(script.encode()).digest()).decode())  # noqa: S704 - Base64
 
 
 def _numeric_columns(table: Table) -> list[bool]:

@@ -90,38 +90,18 @@ def finish(
     Returns:
         What ``metrics.json`` holds.
     """
-    main = pairs[0].name
     restored = restore_all(WindowedRestorer(WholePicture(trained)), pairs, "restore held-out footage")
     identity = restore_all(WindowedRestorer(WholePicture(untrained)), pairs, "restore untrained")
     sides: dict[str, dict[str, list[np.ndarray]]] = {}
     clean: dict[str, list[np.ndarray]] = {}
-    names: dict[str, list[str]] = {}
     for pair, first, result in zip(pairs, identity, restored, strict=True):
         each = sides.setdefault(pair.name, {"input": [], "identity": [], "restored": []})
         for side, frames in zip(each.values(), (pair.degraded, first, result), strict=True):
             side.append(frames[pair.measured_from :])
         clean.setdefault(pair.name, []).append(pair.clean[pair.measured_from :])
-        names.setdefault(pair.name, []).append(pair.clip)
     measured = measure_all(sides, clean, metrics)
-    videos = _draw(folder, pairs, restored, run)
-    result_file = {
-        **{side: measured[main][side].values for side in ("input", "identity", "restored")},
-        "footage": {name: {side: found.values for side, found in each.items()} for name, each in measured.items()},
-        "clips": {
-            name: {
-                side: [{"name": clip, **numbers} for clip, numbers in zip(names[name], found.clips, strict=True)]
-                for side, found in each.items()
-            }
-            for name, each in measured.items()
-        },
-        "clips_sha256": {name: {pair.clip: pair.digest() for pair in pairs if pair.name == name} for name in names},
-        "videos": videos,
-        "networks": measured[main]["restored"].networks,
-        "left_out": measured[main]["restored"].left_out,
-        "frames": {name: sum(map(len, clips)) for name, clips in clean.items()},
-        "parameters": trained.parameter_counts(),
-        "seconds": round(seconds(), 1),
-    }
+    videos = draw(folder, pairs, restored, run)
+    result_file = report(measured, pairs, videos, trained.parameter_counts(), seconds())
     run.log_metrics(
         {
             f"final/{footage}/{side}/{name}": value
@@ -136,7 +116,45 @@ def finish(
     return result_file
 
 
-def _draw(
+def report(
+    measured: Results,
+    pairs: Sequence[VideoPair],
+    videos: Mapping[str, Mapping[str, str]],
+    parameters: Mapping[str, int],
+    seconds: float,
+) -> dict[str, Any]:
+    """What ``metrics.json`` holds.
+
+    Args:
+        measured: each set's sides.
+        pairs: held-out footage, in the order in which it was measured.
+        videos: see `draw`.
+        parameters: part of the network to how many it has, and ``total``.
+        seconds: that the run took.
+    """
+    main = measured[pairs[0].name]
+    sets = {name: [pair for pair in pairs if pair.name == name] for name in measured}
+    return {
+        **{side: found.values for side, found in main.items()},
+        "footage": {name: {side: found.values for side, found in each.items()} for name, each in measured.items()},
+        "clips": {
+            name: {
+                side: [{"name": pair.clip, **numbers} for pair, numbers in zip(sets[name], found.clips, strict=True)]
+                for side, found in each.items()
+            }
+            for name, each in measured.items()
+        },
+        "clips_sha256": {name: {pair.clip: pair.digest() for pair in of_set} for name, of_set in sets.items()},
+        "videos": videos,
+        "networks": main["restored"].networks,
+        "left_out": main["restored"].left_out,
+        "frames": {name: sum(len(pair.clean) - pair.measured_from for pair in sets[name]) for name in sets},
+        "parameters": parameters,
+        "seconds": round(seconds, 1),
+    }
+
+
+def draw(
     folder: Path, pairs: Sequence[VideoPair], restored: Sequence[np.ndarray], run: Run | NoRun
 ) -> dict[str, dict[str, str]]:
     """A picture for each set; for each clip shown, its videos alone and one with the three side by side.
