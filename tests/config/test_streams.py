@@ -1,7 +1,5 @@
 """Parts that two experiments share start with the same numbers."""
 
-from functools import cache
-
 import pytest
 import torch
 from tests.config.experiments import ABLATIONS, composed
@@ -13,14 +11,20 @@ from dvface.config.compose import declared, load, resolve
 UPON_TINY = [name for name in ABLATIONS if declared(name, "baseline") == "tiny"]
 
 
-@cache
 def start(name: str, seed: int) -> dict[str, Tensor]:
     return build(resolve(composed(name))["model"], seed=seed).state_dict()
 
 
+@pytest.fixture(scope="module")
+def of_baseline() -> dict[str, Tensor]:
+    return start("tiny", 3)
+
+
 @pytest.mark.parametrize("name", UPON_TINY)
-def test_an_ablation_starts_with_the_numbers_of_its_baseline_in_all_that_it_leaves_alone(name: str) -> None:
-    own, baseline = start(name, 3), start("tiny", 3)
+def test_an_ablation_starts_with_the_numbers_of_its_baseline_in_all_that_it_leaves_alone(
+    name: str, of_baseline: dict[str, Tensor]
+) -> None:
+    own, baseline = start(name, 3), of_baseline
     ablated = tuple(composed(name).ablates)
     # where these lie in the model's own names
     places = {"fusion": "backbone.fusions", "codebook": "prior.own_codebooks", "size.entries": "prior"}
@@ -30,12 +34,14 @@ def test_an_ablation_starts_with_the_numbers_of_its_baseline_in_all_that_it_leav
     assert [key for key in shared if not key.startswith(inside) and not torch.equal(own[key], baseline[key])] == []
 
 
-def test_start_depends_on_the_seed_and_on_nothing_drawn_before_and_blocks_differ() -> None:
+def test_start_depends_on_the_seed_and_on_nothing_drawn_before_and_blocks_differ(
+    of_baseline: dict[str, Tensor],
+) -> None:
     torch.rand(7)
     state = torch.get_rng_state()
     first = build(resolve(composed("tiny"))["model"], seed=3).state_dict()
     assert torch.equal(torch.get_rng_state(), state)
-    assert all(torch.equal(value, start("tiny", 3)[key]) for key, value in first.items())
+    assert all(torch.equal(value, of_baseline[key]) for key, value in first.items())
     query = "backbone.fusions.{}.spatial.to_query.weight"
     assert not torch.equal(first[query.format(0)], first[query.format(1)])
     assert not torch.equal(first[query.format(0)], start("tiny", 4)[query.format(0)])
