@@ -28,6 +28,12 @@ class TestLocal:
         assert "all is well" in (tmp_path / "tiny/b.log").read_text()
         assert len(said) == 2
 
+    def test_once_no_job_may_begin_the_rest_is_left(self, tmp_path: Path) -> None:
+        answers = iter([True, False])
+        jobs = [job(f"tiny/{letter}", "print('done')") for letter in "abc"]
+        outcomes = LocalLauncher(1, []).run(jobs, tmp_path, print, lambda: next(answers))
+        assert [outcomes[each.label].state for each in jobs] == ["finished", "left", "left"]
+
     def test_no_more_jobs_run_at_once_than_allowed_and_cores_and_gpus_are_shared(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

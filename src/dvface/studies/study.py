@@ -1,5 +1,6 @@
 """A study: a question, the experiments that may answer it, and the runs that they make."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,7 +180,7 @@ def plain_words(study: Study, label: str, overrides: Sequence[str] = ()) -> tupl
     for key in keys:
         if keys.count(key) > 1:
             raise UserError(f"{key} is given twice, by it and by all; an experiment's own words vary what none shares")
-        if key in RESERVED:
+        if re.split(r"[./@]", key)[0] in RESERVED:
             raise UserError(f"{key} is decided by the study; leave it out")
         if key.startswith("stages.") and key.endswith(".steps"):
             raise UserError(f"{key}: the study's budget says how many steps a stage takes, the same for all")
