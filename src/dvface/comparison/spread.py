@@ -20,6 +20,7 @@ from dvface.seeding import derive_generator
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
 DRAWN_AT_ONCE = 500
+ROUNDING = 1e-9  # mean squares that differ by less are equal
 
 Array = NDArray[np.float64]
 Covers = Literal["seeds and clips", "seeds", "clips"]
@@ -115,10 +116,11 @@ def spread(sample: Sample) -> Spread | None:
     r = (rest**2).sum() / ((seeds - 1) * (clips - 1))
     parts = [(a, seeds - 1.0), (b, clips - 1.0), (r, (seeds - 1.0) * (clips - 1.0))]
     total = a + b - r
-    if total > max(a, b, r):
+    largest = max(a, b, r)
+    if total > largest * (1 + ROUNDING):
         freedom = total**2 / sum(square**2 / own for square, own in parts)
     else:
-        total, freedom = max(parts)
+        total, freedom = largest, min(own for square, own in parts if square >= largest * (1 - ROUNDING))
     return Spread(math.sqrt(total / (seeds * clips)), float(freedom), "seeds and clips")
 
 
