@@ -1,5 +1,6 @@
 """Frames with their times, out of videos and folders, harmless and hostile."""
 
+import os
 import struct
 import zlib
 from fractions import Fraction
@@ -228,3 +229,49 @@ def test_half_pictures_are_made_whole_and_keep_their_times(tmp_path: Path) -> No
         return float(np.abs(np.diff(picture[:, :, 1].astype(int), axis=0)).mean())
 
     assert comb(frames[6].pixels) < 0.2 * comb(combed[6])
+
+
+def packed(width: int, height: int) -> bytes:
+    """A black PNG, which a thousandth of its pixels' bytes holds."""
+    row = b"\0" * (1 + 3 * width)
+    packer = zlib.compressobj(9)
+    data = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", data), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    )
+
+
+def pictures(path: Path, packets: list[bytes]) -> Path:
+    """A video of PNGs, whose container promises 64×64."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_mux_stream("png", width=64, height=64)
+        stream.time_base = Fraction(1, 25)
+        for number, data in enumerate(packets):
+            packet = av.Packet(data)
+            packet.stream, packet.time_base, packet.pts, packet.dts = stream, Fraction(1, 25), number, number
+            container.mux(packet)
+    return path
+
+
+def test_a_decompression_bomb_is_refused_and_not_unpacked(tmp_path: Path):
+    bomb = packed(20_000, 20_000)
+    assert len(bomb) < 2_000_000  # of the 1.2 GB that it unpacks to
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "000000.png").write_bytes(bomb)
+    pictures(tmp_path / "liar.avi", [bomb])
+    for name, fault in (("frames", "no readable picture"), ("liar.avi", "cannot be decoded after frame 0")):
+        with pytest.raises(UserError, match=fault):
+            open_source(tmp_path / name)
+
+
+@pytest.mark.skipif(os.cpu_count() == 1, reason="a decoder with one thread refuses the file")
+def test_frames_that_cannot_be_decoded_are_told(tmp_path: Path):
+    good = packed(64, 64)
+    source = open_source(pictures(tmp_path / "damaged.avi", [*8 * [good], *4 * [good[:40]]]))
+    assert len(list(source.frames())) == 8
+    assert source.notes == ("4 of 12 promised frames could not be decoded and are missing.",)
+    whole = open_source(pictures(tmp_path / "whole.avi", 12 * [good]))
+    assert len(list(whole.frames())) == 12
+    assert whole.notes == ()

@@ -206,6 +206,7 @@ class VideoSource:
             self._facts = _facts(container, stream, self._path)
         self._times = self._fresh_times()
         self._interlaced = False
+        self._lost = 0
 
     def _fresh_times(self) -> IncreasingTimes:
         return IncreasingTimes(self._facts.step, self._facts.time_base)
@@ -219,7 +220,9 @@ class VideoSource:
     def notes(self) -> tuple[str, ...]:
         """See `Source.notes`."""
         made_whole = ("It is interlaced: its half pictures were made whole frames.",) if self._interlaced else ()
-        return (*self._times.notes, *made_whole)
+        # decoders with several threads pass over frames that they cannot decode
+        lost = f"{self._lost} of {self._facts.frames} promised frames could not be decoded and are missing."
+        return (*self._times.notes, *made_whole, *([lost] if self._lost else []))
 
     def frames(self, first: int = 0) -> Iterator[TimedFrame]:
         """See `Source.frames`. Frames before ``first`` are decoded and dropped: no container seeks exactly."""
@@ -241,6 +244,7 @@ class VideoSource:
             yield TimedFrame(to_rgb(last), time, self._facts.last_duration(time, duration))
 
     def _checked(self, frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+        number = -1  # there is one at least, or an error
         for number, frame in enumerate(frames):
             turned = round(frame.rotation / 90) % 2 == 1
             width, height = (frame.height, frame.width) if turned else (frame.width, frame.height)
@@ -249,3 +253,4 @@ class VideoSource:
                     f"{self._path} changes size at frame {number}; give a video whose frames are all of one size"
                 )
             yield frame
+        self._lost = max(0, (self._facts.frames or 0) - number - 1)
