@@ -1,6 +1,7 @@
 """`dvface evaluate`: videos of any method, or our own model's restorations, measured."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -28,7 +29,7 @@ def evaluate(overrides: Sequence[str]) -> None:
         methods = _methods(settings)
         reference = None if settings.reference is None else Path(settings.reference)
     else:
-        methods, reference = _restored_by(settings, out)
+        methods, reference = _restored_by(settings, out, overrides)
     results = work(methods, reference, measures, out, settings.mismatch, print)
     write_results(results, out)
     print(main_table(results).text(), end="")
@@ -54,14 +55,22 @@ def _methods(settings: EvaluateSettings) -> dict[str, Path]:
     return {"restored": Path(settings.restored)}
 
 
-def _restored_by(settings: EvaluateSettings, out: Path) -> tuple[dict[str, Path], Path]:
+def _restored_by(
+    settings: EvaluateSettings, out: Path, overrides: Sequence[str]
+) -> tuple[dict[str, Path], Path]:
     """Our model's restorations, with what it was given, and the clean clips."""
     from dvface.cli.checkpoints import chosen_model
     from dvface.config.build import build
     from dvface.evaluation.own import INPUT, REFERENCE, RESTORED, restore_held_out
+    from dvface.tracking.provenance import provenance, write_provenance
 
     assert settings.checkpoint is not None
     model = chosen_model(settings.checkpoint, Path(settings.runs))
     print(f"model: {model}")
-    folders = restore_held_out(model, build(settings.data.source).held_out(), out, print)
+    source = build(settings.data.source)
+    pairs = source.held_out()
+    folders = restore_held_out(model, pairs, out, print)
+    manifests = {name: source.manifests()[name] for name in dict.fromkeys(pair.name for pair in pairs)}
+    record = provenance(manifests, settings.seed, overrides)
+    write_provenance(out, replace(record, program="evaluate", model=str(model.resolve())))
     return {side: folders[side] for side in (RESTORED, INPUT)}, folders[REFERENCE]

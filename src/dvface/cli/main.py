@@ -212,6 +212,18 @@ def reproduce(
 
 
 @app.command()
+def sync(overrides: Overrides = None) -> None:
+    """Bring recorded runs to an MLflow server: dvface sync to=http://HOST:5000 [run=NAME_OR_ID] [runs=runs].
+
+    Parameters, curves, tags, artifacts, parents, states and times; again, only what is new is sent. logger=server does
+    so while a run trains. Without to=, MLFLOW_TRACKING_URI of the environment says where.
+    """
+    from dvface.cli.sync import sync as work
+
+    work(overrides or [])
+
+
+@app.command()
 def ui(
     port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000,
     runs: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
@@ -272,6 +284,9 @@ def benchmark(overrides: Overrides = None) -> None:
     These two also watch memory while batches=2000 pass.
     evaluation: measures with a reference against pyiqa's (pip install 'dvface[iqa]'); frames=17 size=512 rounds=5.
     restoring: from file to file, part by part; checkpoint=small frames=17.
+    On demand only, with random weights:
+    autoencoders: decoding with Wan's, whole, tiled and chunked, and with lighter ones; frames=17 size=512 rounds=5.
+    full_size: on a GPU, bfloat16, plain and compiled; exp=dvface sizes=33x720x1280,81x512x512 rounds=5.
     """
     from dvface.cli.commands import benchmark as work
 

@@ -28,8 +28,10 @@ class Provenance:
         hardware: the machine in words.
         manifests: data set to SHA-256 of its manifest: ``train`` (or ``train/PART``) and each set of footage.
         seed: of the run.
-        command: the words given to ``dvface train``.
+        command: the words given to ``dvface train``, or to ``program``.
         directory: where they were given; relative paths among them start there.
+        program: the command of dvface that took the words.
+        model: of an evaluation, the model folder that was measured.
         started: UTC, ISO 8601.
         resumed: for each time that the run went on later: ``at``, and ``drift``, what differed then from the start.
     """
@@ -44,11 +46,13 @@ class Provenance:
     command: Sequence[str]
     directory: str
     started: str
+    program: str = "train"
+    model: str = ""
     resumed: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
 
     def words(self) -> str:
         """The command as a shell takes it."""
-        return shlex.join(["dvface", "train", *self.command])
+        return shlex.join(["dvface", self.program, *self.command])
 
     def tags(self) -> dict[str, str]:
         """The record as MLflow tags, the keys of nested parts dotted; MLflow's page has columns for two of them."""
@@ -122,8 +126,8 @@ def read_provenance(folder: Path) -> Provenance | None:
     path = folder / PROVENANCE
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return Provenance(**{one.name: found[one.name] for one in fields(Provenance)})
+        return Provenance(**{one.name: found[one.name] for one in fields(Provenance) if one.name in found})
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise UserError(f"{path} is damaged; take it from the run's MLflow artifacts") from error

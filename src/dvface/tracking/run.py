@@ -50,7 +50,7 @@ class Run:
     """
 
     def __init__(self, client: MlflowClient, run_id: str, flush_every: int = 50) -> None:
-        self._client = client
+        self.client = client
         self._flush_every = flush_every
         self._buffer: list[Metric] = []
         self._infinite = 0
@@ -64,10 +64,10 @@ class Run:
         """
         from mlflow.entities import Param
 
-        data = self._client.get_run(self.id).data
+        data = self.client.get_run(self.id).data
         values = {clean_name(key): str(value)[:LONGEST_VALUE] for key, value in flatten(parameters)}
         fresh = [Param(key, value) for key, value in values.items() if key not in data.params]
-        self._client.log_batch(self.id, params=fresh)
+        self.client.log_batch(self.id, params=fresh)
         drift = [
             f"{key}: {data.params[key]!r} -> {value!r}"
             for key, value in values.items()
@@ -97,32 +97,32 @@ class Run:
 
     def steps(self, name: str) -> set[int]:
         """The steps at which a metric has been recorded."""
-        return {metric.step for metric in self._client.get_metric_history(self.id, clean_name(name))}
+        return {metric.step for metric in self.client.get_metric_history(self.id, clean_name(name))}
 
     def flush(self) -> None:
         """Write the collected metrics now; what could not be written stays collected."""
-        self._client.log_batch(self.id, metrics=self._buffer)
+        self.client.log_batch(self.id, metrics=self._buffer)
         self._buffer = []
         if self._infinite:
-            before = int(self._client.get_run(self.id).data.tags.get(NON_FINITE_TAG, 0))
+            before = int(self.client.get_run(self.id).data.tags.get(NON_FINITE_TAG, 0))
             self.set_tags({NON_FINITE_TAG: str(before + self._infinite)})
             self._infinite = 0
 
     def log_artifact(self, path: str | Path, folder: str = "") -> None:
         """Copy a file into the run's artifacts, below ``folder``."""
-        self._client.log_artifact(self.id, str(path), folder or None)
+        self.client.log_artifact(self.id, str(path), folder or None)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags, each cut at 8000 characters; a tag may change."""
         for key, value in tags.items():
-            self._client.set_tag(self.id, clean_name(key), value[:LONGEST_TAG])
+            self.client.set_tag(self.id, clean_name(key), value[:LONGEST_TAG])
 
     def finish(self, status: Status = "FINISHED") -> None:
         """Write what is collected and close the run with ``status``."""
         try:
             self.flush()
         finally:
-            self._client.set_terminated(self.id, status)
+            self.client.set_terminated(self.id, status)
 
     def __enter__(self) -> Self:
         return self

@@ -75,7 +75,7 @@ class TrackingStore:
         Raises:
             UserError: the folder cannot be written or the store cannot be opened.
         """
-        self._client.search_experiments(max_results=1)
+        self.client.search_experiments(max_results=1)
 
     def start_run(self, experiment: str, name: str, tags: Mapping[str, str], parent: str | None = None) -> Run:
         """Begin a run; a new experiment is created.
@@ -88,8 +88,8 @@ class TrackingStore:
         """
         lineage = {PARENT_TAG: parent} if parent else {}
         experiment_id = self._experiment_id(experiment)
-        created = self._client.create_run(experiment_id, run_name=name, tags={**tags, **lineage})
-        return Run(self._client, created.info.run_id)
+        created = self.client.create_run(experiment_id, run_name=name, tags={**tags, **lineage})
+        return Run(self.client, created.info.run_id)
 
     def open_run(self, run_id: str) -> Run:
         """Resume a run: its status is RUNNING again.
@@ -97,7 +97,7 @@ class TrackingStore:
         Raises:
             UserError: the store holds no such run.
         """
-        client = self._client
+        client = self.client
         with _refusals(f"run {run_id} cannot be resumed from {self.uri}; give the id of a stored run"):
             client.update_run(run_id, status="RUNNING")
         return Run(client, run_id)
@@ -123,11 +123,12 @@ class TrackingStore:
             ]
 
     @cached_property
-    def _client(self) -> MlflowClient:
+    def client(self) -> MlflowClient:
+        """The connection to the store."""
         try:
             self.artifact_root.mkdir(parents=True, exist_ok=True)
             with self._lock:
-                return _open_client(self.uri)
+                return open_client(self.uri)
         except OSError as error:
             raise UserError(
                 f"tracking folder {self.artifact_root} cannot be written ({error}); choose another folder"
@@ -138,7 +139,7 @@ class TrackingStore:
         return FileLock(self.artifact_root / ".lock")
 
     def _experiment_id(self, name: str) -> str:
-        client = self._client
+        client = self.client
         # Under the lock, since two processes may begin a new experiment at once.
         with self._lock, _refusals(f"experiment '{name}' cannot be used"):
             known = client.get_experiment_by_name(name)
@@ -149,11 +150,11 @@ class TrackingStore:
         return known.experiment_id
 
     def _experiments(self) -> list[Experiment]:
-        return _all_pages(lambda token: self._client.search_experiments(page_token=token))
+        return _all_pages(lambda token: self.client.search_experiments(page_token=token))
 
     def _search(self, experiment_ids: list[str], filter: str) -> list[StoredRun]:
         return _all_pages(
-            lambda token: self._client.search_runs(
+            lambda token: self.client.search_runs(
                 experiment_ids, filter, order_by=["attributes.start_time ASC"], page_token=token
             )
         )
@@ -171,7 +172,7 @@ class SqliteStore(TrackingStore):
         super().__init__(f"sqlite:///{(folder / 'mlflow.db').as_posix()}", folder / "mlartifacts")
 
 
-def _open_client(uri: str) -> MlflowClient:
+def open_client(uri: str) -> MlflowClient:
     """Connect to ``uri``; a new database gets its tables."""
     # Before the import, where MLflow reads them; what the user has set stays.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

@@ -95,12 +95,12 @@ def train(overrides: Sequence[str], say: Say) -> Path | None:
         return help_run(folder.path)
     check_parts(settings)
     _tell(changes, settings, say)
+    store: Store = build(settings.logger)  # what it refuses comes before there is a folder
     name = settings.name or datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = _fresh(settings.parent, name, settings.name is not None)
     with held(folder):
         if folder.state.is_file():
             raise UserError(f"{folder.path} has been begun by another process just now; give the same words again")
-        store: Store = build(settings.logger)
         record = provenance(build(settings.data.source).manifests(), settings.seed, overrides)
         tags = {"exp": settings.exp, "stage": settings.stage, "run_folder": str(folder.path), **record.tags()}
         if changes:
