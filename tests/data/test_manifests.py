@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dvface.data.pairing import Stored
-from dvface.data.sets import read_set
+from dvface.data.sets import draws_sha256, read_set
 from dvface.data.shards import parse_manifest, read_manifest, shards_of, verify
 from dvface.errors import UserError
 
@@ -91,3 +91,20 @@ def test_a_file_without_checksum_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "manifest.jsonl").write_text(text({"key": "a", "clean": "a.mp4"}))
     (tmp_path / "a.mp4").write_bytes(b"video")
     assert verify(tmp_path) == ["a.mp4 has no SHA-256 in the manifest, so it cannot be checked"]
+
+
+def test_what_was_drawn_for_a_clip_has_a_digest_of_its_own() -> None:
+    record = {"recipe": "a", "steps": [{"crf": 23, "encoder": "x264 core 165"}]}
+    entry = {**SHARDED, "record": record}
+    other_machine = {**entry, "shard_sha256": "1" * 64, "psnr": 3.0, "record": json.loads(json.dumps(record))}
+    other_machine["record"]["steps"][0]["encoder"] = "x264 core 164"
+    second = {**entry, "key": "b"}
+    assert draws_sha256([entry, second]) == draws_sha256([second, other_machine])
+    for change in (
+        {"key": "c"},
+        {"frames": 5},
+        {"width": 32},
+        {"record": {**record, "steps": [{"crf": 24}]}},
+        {"record": None},
+    ):
+        assert draws_sha256([entry]) != draws_sha256([{**entry, **change}])

@@ -34,7 +34,7 @@ def awake(module: nn.Module) -> nn.Module:
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in module.parameters():
-            parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
+            parameter.copy_(0.1 * torch.randn(parameter.shape, generator=generator))
     return module.double().eval()
 
 

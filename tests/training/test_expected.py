@@ -7,7 +7,8 @@ import pytest
 import torch
 from tests.conftest import SMALLEST
 
-from dvface.files import sha256
+from dvface.data.sets import draws_sha256
+from dvface.data.shards import read_manifest
 from dvface.training.expected import ExpectedCurves, NothingExpected
 from dvface.training.run import train
 
@@ -35,10 +36,9 @@ def test_a_stage_that_is_not_known_expects_nothing() -> None:
         (300, 0.3, []),
     ],
 )
-def test_the_user_is_told_how_a_run_stands(step: int, loss: float, said: list[str], tmp_path: Path) -> None:
+def test_the_user_is_told_how_a_run_stands(step: int, loss: float, said: list[str], paired_shards: Path) -> None:
     told: list[str] = []
-    (tmp_path / "manifest.jsonl").write_text("{}")
-    (watch,) = curves(tmp_path, sha256(tmp_path / "manifest.jsonl")).watch("restorer", told.append)
+    (watch,) = curves(paired_shards, draws_sha256(read_manifest(paired_shards))).watch("restorer", told.append)
     trainer = SimpleNamespace(
         global_step=step, is_global_zero=True, callback_metrics={"held_out/loss": torch.tensor(loss)}
     )
@@ -46,11 +46,10 @@ def test_the_user_is_told_how_a_run_stands(step: int, loss: float, said: list[st
     assert told == said
 
 
-def test_nothing_is_said_of_losses_on_another_held_out_set(tmp_path: Path) -> None:
+def test_nothing_is_said_of_losses_on_another_held_out_set(tmp_path: Path, paired_shards: Path) -> None:
     told: list[str] = []
     assert curves(tmp_path, "0" * 64).watch("restorer", told.append) == []
-    (tmp_path / "manifest.jsonl").write_text("{}")
-    assert curves(tmp_path, "0" * 64).watch("restorer", told.append) == []
+    assert curves(paired_shards, "0" * 64).watch("restorer", told.append) == []
     assert told == 2 * [
         "restorer: whether it is on track cannot be said: the held-out set is not the one that is expected"
     ]
@@ -64,14 +63,14 @@ def test_numbers_without_sense_are_refused() -> None:
 
 
 def test_a_real_run_says_how_it_stands(paired_shards: Path, tmp_path: Path) -> None:
-    digest = sha256(paired_shards / "manifest.jsonl")
+    digest = draws_sha256(read_manifest(paired_shards))
     words = [
         *SMALLEST,
         *("data=paired", f"data.source.train={paired_shards}", f"data.source.held_out={paired_shards}"),
         *("stage=codebook", "stages.codebook.steps=2", "trainer.validate_every=2", "logger=none"),
         *(f"runs={tmp_path}", "name=watched", "data.workers=0"),
         "expected._target_=dvface.training.expected.ExpectedCurves",
-        *("+expected.tolerance=0.1", f"+expected.held_out={paired_shards}", f"+expected.manifest_sha256='{digest}'"),
+        *("+expected.tolerance=0.1", f"+expected.held_out={paired_shards}", f"+expected.draws_sha256='{digest}'"),
         "+expected.held_out_loss={codebook:{2:1000.0}}",
     ]
     told: list[str] = []

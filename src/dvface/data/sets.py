@@ -69,6 +69,25 @@ def manifest_sha256(address: str) -> str:
     return text_sha256(read_remote_text(join(address, MANIFEST)))
 
 
+def draws_sha256(entries: Sequence[Mapping[str, Any]]) -> str:
+    """SHA-256 of which clips a degraded data set holds and what was drawn for each, whoever made it.
+
+    Two machines that prepare and degrade the same footage by the same words agree in this, and mostly not in
+    `manifest_sha256`: the last bits of an aligned crop depend on the processor, those of a codec on its version.
+    """
+    plain = [
+        [*(entry.get(name) for name in ("key", "frames", "height", "width")), _without_encoders(entry.get("record"))]
+        for entry in entries
+    ]
+    return text_sha256(json.dumps(sorted(plain, key=lambda clip: str(clip[0])), sort_keys=True))
+
+
+def _without_encoders(record: Any) -> Any:
+    if isinstance(record, Mapping):
+        return {key: _without_encoders(value) for key, value in record.items() if key != "encoder"}
+    return [_without_encoders(value) for value in record] if isinstance(record, list) else record
+
+
 def read_set(address: str, pairs: Pairs, name: str = "", weight: float = 1.0, frames: int | None = None) -> TrainingSet:
     """A data set of shards, checked as far as its manifest tells.
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from dvface.data.shards import MANIFEST
-from dvface.files import sha256
+from dvface.data.sets import draws_sha256
+from dvface.data.shards import MANIFEST, read_manifest
 
 
 class Expected(ABC):
@@ -34,7 +34,8 @@ class ExpectedCurves(Expected):
         held_out_loss: stage to steps to the loss after so many steps; above 0.
         tolerance: relative difference up to which a run is on track; other seeds and processors differ a little.
         held_out: folder of the held-out set of the run that is watched.
-        manifest_sha256: of the manifest of the set on which the losses were measured; those on another set say nothing.
+        draws_sha256: of the held-out set on which the losses were measured, see `dvface.data.sets.draws_sha256`; those
+            on another set say nothing.
 
     Raises:
         ValueError: ``tolerance`` or a loss is not above 0.
@@ -45,14 +46,14 @@ class ExpectedCurves(Expected):
         held_out_loss: Mapping[str, Mapping[int, float]],
         tolerance: float,
         held_out: str,
-        manifest_sha256: str,
+        draws_sha256: str,
     ) -> None:
         if tolerance <= 0:
             raise ValueError(f"expected.tolerance must be above 0, got {tolerance}")
         if any(loss <= 0 for curve in held_out_loss.values() for loss in curve.values()):
             raise ValueError("expected.held_out_loss must hold losses above 0")
-        self.manifest = Path(held_out) / MANIFEST
-        self.manifest_sha256 = manifest_sha256
+        self.held_out = Path(held_out)
+        self.draws_sha256 = draws_sha256
         self.held_out_loss = {stage: dict(sorted(curve.items())) for stage, curve in held_out_loss.items()}
         self.tolerance = tolerance
 
@@ -73,7 +74,7 @@ class ExpectedCurves(Expected):
         """See the base class."""
         if stage not in self.held_out_loss:
             return []
-        if not self.manifest.is_file() or sha256(self.manifest) != self.manifest_sha256:
+        if not (self.held_out / MANIFEST).is_file() or draws_sha256(read_manifest(self.held_out)) != self.draws_sha256:
             say(f"{stage}: whether it is on track cannot be said: the held-out set is not the one that is expected")
             return []
         return [_Watch(self, stage, say)]
