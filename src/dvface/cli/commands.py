@@ -228,11 +228,12 @@ def benchmark(overrides: Sequence[str]) -> None:
     """`dvface benchmark`: how fast recipes, preparation, loading, training, measuring and restoring are."""
     from dvface.cli.benchmark import degradation_table, loading_tables, preparation_tables
 
-    parts = ("degradation", "prepare", "loading", "training", "evaluation", "restoring")
+    usual = ("degradation", "prepare", "loading", "training", "evaluation", "restoring")
+    parts = (*usual, "autoencoders", "full_size")  # minutes each, and a GPU for the last: on demand
     own = own_only(
         overrides,
         {
-            "parts": ",".join(parts),
+            "parts": ",".join(usual),
             "recipes": "vfhq,dove",
             "clips": "16",
             "frames": "17",
@@ -241,10 +242,11 @@ def benchmark(overrides: Sequence[str]) -> None:
             "input": "",
             "detector": "best",
             "rounds": "5",
-            "exp": "tiny",
+            "exp": "",
             "steps": "40",
             "batches": "2000",
             "checkpoint": "small",
+            "sizes": "33x720x1280,81x512x512",
         },
     )
     clips, frames, size, rounds, steps, batches = (
@@ -262,7 +264,7 @@ def benchmark(overrides: Sequence[str]) -> None:
             case "training":
                 from dvface.cli.benchmark_training import training_tables
 
-                print(training_tables([f"exp={own['exp']}"], steps, marks))
+                print(training_tables([f"exp={own['exp'] or 'tiny'}"], steps, marks))
             case "evaluation":
                 from dvface.cli.benchmark_evaluation import evaluation_tables
 
@@ -271,6 +273,14 @@ def benchmark(overrides: Sequence[str]) -> None:
                 from dvface.cli.benchmark_restoring import restoring_table
 
                 print(restoring_table(own["checkpoint"], frames))
+            case "autoencoders":
+                from dvface.cli.benchmark_networks import autoencoder_table
+
+                print(autoencoder_table(frames, size, rounds, int(own["seed"])))
+            case "full_size":
+                from dvface.cli.benchmark_networks import full_size_table
+
+                print(full_size_table(own["exp"] or "dvface", own["sizes"], rounds))
             case _:
                 raise UserError(f"parts={part}: one of {', '.join(parts)}{nearest(part, parts)}")
 

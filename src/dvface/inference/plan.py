@@ -56,7 +56,8 @@ class Plan:
     def lines(self) -> list[str]:
         """For a terminal."""
         unknown = "unknown, the file does not say"
-        faces = "not looked for" if self.faces is None else f"{self.faces} tracks in the first {self.seen} frames"
+        tracks = f"{self.faces} track{'' if self.faces == 1 else 's'}"
+        faces = "not looked for" if self.faces is None else f"{tracks} in the first {self.seen} frames"
         return [
             f"frames: {unknown if self.frames is None else self.frames} of {self.width}×{self.height}, "
             f"{self.rate:.4g} a second",
