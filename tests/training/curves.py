@@ -1,6 +1,6 @@
 """What two runs can be compared by."""
 
-from dvface.training.records import read_curves
+from dvface.training.curves import read_curves
 from dvface.training.run_folder import RunFolder
 
 

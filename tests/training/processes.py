@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from dvface.training.records import read_curves
+from dvface.training.curves import read_curves
 from dvface.training.run_folder import RunFolder
 
 CONTEXT = multiprocessing.get_context("forkserver")

@@ -18,8 +18,9 @@ from dvface.models.restorer import Restorer
 from dvface.tracking.run import NoRun
 from dvface.training.callbacks import ProgressCallback
 from dvface.training.chain import Chain
+from dvface.training.curves import read_curves
 from dvface.training.export import export
-from dvface.training.records import RunLogger, read_curves
+from dvface.training.records import RunLogger
 from dvface.training.run_folder import RunFolder
 
 STEPS = 4

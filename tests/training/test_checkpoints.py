@@ -24,8 +24,9 @@ from dvface.errors import UserError
 from dvface.tracking.run import NoRun
 from dvface.training.callbacks import WeightsAverage
 from dvface.training.checkpoints import BestCheckpoint, LastCheckpoint, Stopped, WholeFileIO
+from dvface.training.curves import read_curves
 from dvface.training.finite import FiniteGuard
-from dvface.training.records import RunLogger, StepRecords, read_curves
+from dvface.training.records import RunLogger, StepRecords
 from dvface.training.stage import Stage
 from dvface.training.trainer import make_data, quieten
 

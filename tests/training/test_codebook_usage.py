@@ -21,9 +21,10 @@ from dvface.files import write_json
 from dvface.perception.pixels import to_bytes
 from dvface.tracking.run import NoRun
 from dvface.training.codebook_usage import CodebookUsage
+from dvface.training.curves import read_curves
 from dvface.training.pictures import HeldOutPictures
 from dvface.training.prior_stage import PriorStage
-from dvface.training.records import RunLogger, read_curves
+from dvface.training.records import RunLogger
 from dvface.training.speed import Speed
 from dvface.training.stage import Stage
 

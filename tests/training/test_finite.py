@@ -12,8 +12,8 @@ from dvface.config.schema import TrainSettings
 from dvface.contracts import ClipBatch
 from dvface.errors import UserError
 from dvface.training.callbacks import WeightsAverage
+from dvface.training.curves import read_curves
 from dvface.training.finite import FiniteGuard
-from dvface.training.records import read_curves
 
 
 @pytest.fixture(scope="module")

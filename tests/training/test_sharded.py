@@ -15,7 +15,7 @@ from torch import Tensor, distributed, nn
 from torch.distributed.tensor import DTensor
 
 from dvface.training.callbacks import ProgressCallback
-from dvface.training.records import read_curves
+from dvface.training.curves import read_curves
 from dvface.training.run_folder import RunFolder
 from dvface.training.sharded import clip_gradients
 

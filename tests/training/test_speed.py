@@ -11,7 +11,8 @@ from dvface.config.build import build
 from dvface.config.schema import TrainSettings
 from dvface.contracts import ClipBatch
 from dvface.tracking.run import NoRun
-from dvface.training.records import RunLogger, read_curves
+from dvface.training.curves import read_curves
+from dvface.training.records import RunLogger
 from dvface.training.speed import Speed
 
 LOADING, STEPPING, VALIDATING, SAVING = 3.0, 1.0, 100.0, 1000.0

@@ -49,7 +49,7 @@ class ShownClip:
     remarks: Sequence[str]
 
 
-def shown_clips(variants: Sequence[Variant], baseline: Variant, most_bytes: int = MOST_BYTES) -> list[ShownClip]:
+def shown_clips(variants: Sequence[Variant], baseline: Variant, most_bytes: int) -> list[ShownClip]:
     """Every clip of which the baseline kept videos, while there is room: a clip is in the page whole or not at all.
 
     Args:

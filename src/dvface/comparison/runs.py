@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from dvface.errors import UserError, nearest
 from dvface.tracking.provenance import read_provenance
-from dvface.training.records import read_curves
+from dvface.training.curves import read_curves
 from dvface.training.run_folder import RunFolder, read_config, read_state
 
 RESTORED, INPUT = "restored", "input"

@@ -7,7 +7,7 @@ from pathlib import Path
 from dvface.comparison.analysis import Comparison
 from dvface.comparison.conclusion import METHOD, conclusion
 from dvface.comparison.curves import curves
-from dvface.comparison.media import shown_clips
+from dvface.comparison.media import MOST_BYTES, shown_clips
 from dvface.comparison.page_template import SCRIPT, TEMPLATE
 from dvface.comparison.tables import (
     all_differences,
@@ -50,7 +50,7 @@ def comparison_page(comparison: Comparison) -> str:
         means=means_table(comparison),
         differences=_differences(comparison),
         method=METHOD,
-        clips=shown_clips(comparison.variants, comparison.baseline),
+        clips=shown_clips(comparison.variants, comparison.baseline, MOST_BYTES),
         legend=[(variant.label, line_class(number)) for number, variant in enumerate(comparison.variants)],
         stages=[(stage, list(pictures)) for stage, pictures in drawn],
         settings=settings_table(comparison),

@@ -19,7 +19,8 @@ from dvface.seeding import derive_seed
 from dvface.tracking.run import NoRun, Run
 from dvface.training.beginnings import load_beginning
 from dvface.training.checkpoints import Stopped
-from dvface.training.records import RunLogger, read_curves
+from dvface.training.curves import read_curves
+from dvface.training.records import RunLogger
 from dvface.training.run_folder import RunFolder, read_checkpoint, read_weights
 from dvface.training.sharded import full_state
 from dvface.training.stage import Stage

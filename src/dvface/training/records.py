@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from dvface.files import write_text
 from dvface.tracking.run import NoRun, Run
+from dvface.training.curves import read_lines
 
 
 class RunLogger(Logger):
@@ -51,7 +52,7 @@ class RunLogger(Logger):
         A process that was killed may have written steps that its last checkpoint lacks, and may not have sent the
         last ones to the tracking run, which never forgets: what it lacks is sent now, what it has is not sent again.
         """
-        kept = [(number, numbers) for number, numbers in _lines(self.path) if number < step]
+        kept = [(number, numbers) for number, numbers in read_lines(self.path) if number < step]
         write_text(self.path, "".join("\n" + json.dumps({"step": number, **numbers}) for number, numbers in kept))
         for number, numbers in kept:
             self._send(numbers, number)
@@ -108,25 +109,3 @@ class StepRecords(Callback):
         }
         means = trainer.strategy.reduce(torch.stack(list(numbers.values())), reduce_op="mean").tolist()
         self.logger.log_metrics(dict(zip(numbers, means, strict=True)), trainer.global_step - 1)
-
-
-def _lines(path: Path) -> list[tuple[int, dict[str, float]]]:
-    """Step and numbers of every whole line, in the order of the file."""
-    found = []
-    if path.is_file():
-        for line in filter(None, path.read_text(encoding="utf-8").splitlines()):
-            try:
-                numbers = json.loads(line)
-            except json.JSONDecodeError:
-                continue  # cut short when the process ended; the resumed run wrote the step again
-            found.append((int(numbers.pop("step")), numbers))
-    return found
-
-
-def read_curves(path: Path) -> dict[str, list[tuple[int, float]]]:
-    """The curves that `RunLogger` wrote: name to (step, value) in order of steps."""
-    curves: dict[str, dict[int, float]] = {}
-    for step, numbers in _lines(path):
-        for name, value in numbers.items():
-            curves.setdefault(name, {})[step] = value
-    return {name: sorted(points.items()) for name, points in curves.items()}

@@ -1,4 +1,6 @@
-"""Where a run keeps its files, and how they are read back."""
+"""Where a run keeps its files, and how they are read back; torch is imported where tensors are read alone."""
+
+from __future__ import annotations
 
 import json
 import pickle
@@ -6,18 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
 from yaml import YAMLError
 
 from dvface.errors import UserError
 from dvface.files import write_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PATIENCE = 10.0
 """Seconds that a killed run's loader workers may take to notice and let go of its folder."""
@@ -135,6 +137,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         UserError: the file is damaged.
     """
+    from safetensors.torch import load_file
+
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
@@ -147,6 +151,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         UserError: it is damaged.
     """
+    import torch
+
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
