@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
+from tests.config.experiments import composed
 from tests.studies.files import write_study
 
 from dvface.config.compose import load
 from dvface.errors import UserError
-from dvface.studies.plan import StudyPlan, experiments, plan_study
-from dvface.studies.study import read_study
+from dvface.studies.plan import StudyPlan, check_budgets, check_measures, experiments, plan_study
+from dvface.studies.study import Study, read_study
 from dvface.sweeps.plan import Plan
 
 
@@ -21,44 +22,58 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def planned(**changes: Any) -> StudyPlan:
     write_study("mine", **{"seeds": [0], **changes})
-    mine = read_study("mine")
-    words = {label: found for label, found in experiments(mine, []).items() if not isinstance(found, str)}
-    return plan_study(mine, Path("runs"), words)
+    found = read_study("mine")
+    words = {label: each for label, each in experiments(found, []).items() if not isinstance(each, str)}
+    return plan_study(found, Path("runs"), words)
 
 
 def test_changes_are_told_in_the_words_of_the_command_line() -> None:
-    words = {"plain": "exp=tiny", "other": "exp=tiny fusion=symmetric", "third": "exp=tiny size.entries=8"}
-    assert planned(experiments=words).changes == {
-        "plain": (),
-        "other": ("fusion: asymmetric -> symmetric",),
-        "third": ("size.entries: 64 -> 8",),
-    }
+    words = {"plain": "exp=tiny", "other": "exp=tiny fusion=symmetric size.entries=8"}
+    other = ("fusion: asymmetric -> symmetric", "size.entries: 64 -> 8")
+    assert planned(experiments=words).changes == {"plain": (), "other": other}
+
+
+def trees(**changed: dict[str, Any]) -> dict[str, DictConfig]:
+    """The default for each experiment, with other values at some keys."""
+    found = {label: composed("tiny") for label in changed}
+    for label, values in changed.items():
+        for key, value in values.items():
+            OmegaConf.update(found[label], key, value)
+    return found
+
+
+def mine(**changes: Any) -> Study:
+    write_study("mine", **changes)
+    return read_study("mine")
 
 
 @pytest.mark.parametrize(
-    "word",
-    ["stages.restorer.batch_size=9", "stages.prior.frames=13", "stages.codebook.crop=48", "trainer.accumulate=2"],
+    "key",
+    ["stages.restorer.batch_size", "stages.prior.frames", "stages.codebook.crop", "trainer.accumulate"],
 )
-def test_an_experiment_that_sees_more_than_the_baseline_is_refused(word: str) -> None:
-    with pytest.raises(UserError, match=f"budgets are not equal: {word.partition('=')[0]} is .* in other and .*"):
-        planned(experiments={"plain": "exp=tiny", "other": f"exp=tiny {word}"})
+def test_an_experiment_that_sees_more_than_the_baseline_is_refused(key: str) -> None:
+    check_budgets(mine(), trees(plain={}, other={"loss.weights.temporal": 9.0}))
+    with pytest.raises(UserError, match=f"budgets are not equal: {key} is 77 in other and "):
+        check_budgets(mine(), trees(plain={}, other={key: 77}))
 
 
 def test_what_only_some_experiments_train_must_be_equal_among_them() -> None:
-    later = "exp=tiny stages/restorer_latent=latent"
-    words = {"plain": "exp=tiny", "other": later, "third": f"{later} stages.restorer_latent.batch_size=9"}
+    budget = {"codebook": 2, "prior": 3, "restorer_latent": 1, "restorer": 4}
+    some = {"stages.restorer_latent.steps": 1}
+    check_budgets(mine(budget=budget), trees(plain={}, other=some, third=some))
+    more = {**some, "stages.restorer_latent.batch_size": 9}
     with pytest.raises(UserError, match=r"stages\.restorer_latent\.batch_size is 9 in third"):
-        planned(experiments=words, budget={"codebook": 2, "prior": 3, "restorer_latent": 1, "restorer": 4})
+        check_budgets(mine(budget=budget), trees(plain={}, other=some, third=more))
 
 
 def test_a_budget_for_a_stage_that_nobody_trains_is_refused() -> None:
-    with pytest.raises(UserError, match=r"budget\.autoencoder: no experiment trains that stage"):
-        planned(budget={"autoencoder": 1, "codebook": 2, "prior": 3, "restorer": 4})
+    with pytest.raises(UserError, match=r"budget\.restorer_latent: no experiment trains that stage"):
+        check_budgets(mine(budget={"codebook": 2, "restorer_latent": 1}), trees(plain={}, other={}))
 
 
 def test_a_measure_that_the_runs_do_not_take_is_refused() -> None:
     with pytest.raises(UserError, match="plain does not take 'psrn'; did you mean 'psnr'"):
-        planned(measures=["psrn"])
+        check_measures(mine(measures=["psrn"]), trees(plain={}))
 
 
 def test_a_folder_that_holds_another_run_is_a_mistake_and_one_that_holds_the_same_is_begun(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Study files: what is refused in them, and which runs they mean."""
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ from tests.studies.files import write_study
 from dvface.config.compose import difference, load
 from dvface.errors import UserError
 from dvface.studies.plan import experiments, plan_study
-from dvface.studies.study import experiment_words, read_study, studies, study_runs
+from dvface.studies.study import FILE, experiment_words, read_study, studies, study_runs
+
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -74,10 +77,6 @@ class TestRuns:
         assert [plain.stages[stage].steps for stage in ("codebook", "prior", "restorer")] == [2, 3, 4]
         assert (plain.seed, plain.runs, plain.study) == (0, "here", {"name": "mine", "variant": "plain"})
 
-    def test_they_are_a_function_of_the_file_and_the_words_given(self) -> None:
-        write_study("mine")
-        assert study_runs(read_study("mine"), Path("here")) == study_runs(read_study("mine"), Path("here"))
-
     def test_a_stage_that_an_experiment_leaves_out_stays_out(self) -> None:
         write_study("mine", experiments={"plain": "exp=tiny", "other": "exp=tiny stages/prior=none"})
         words = experiment_words(read_study("mine"), "other")
@@ -108,6 +107,13 @@ class TestRuns:
         write_study("mine", shared="stages.prior.steps=9")
         with pytest.raises(UserError, match=r"stages\.prior\.steps: the study's budget"):
             experiment_words(read_study("mine"), "plain")
+
+
+def test_every_study_goes_into_the_wheel() -> None:
+    packed = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    files = [path.relative_to(CHECKOUT).as_posix() for path in CHECKOUT.glob(f"experiments/*/{FILE}")]
+    assert files
+    assert {path: packed["force-include"].get(path) for path in files} == {path: f"dvface/{path}" for path in files}
 
 
 @pytest.mark.parametrize("name", ["fusion", "prior", "query_and_pooling", "temporal_loss"])
