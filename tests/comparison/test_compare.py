@@ -9,6 +9,8 @@ from tests.comparison.fabricated import Numbers, fabricate
 
 from dvface.comparison.compare import compare
 from dvface.comparison.settings import CompareSettings
+from dvface.config.compose import load, resolve
+from dvface.config.schema import validated
 from dvface.errors import UserError
 from dvface.seeding import derive_generator
 from dvface.tracking.store import SqliteStore
@@ -222,6 +224,19 @@ def test_runs_are_found_by_name_folder_tag_and_filter(root: Path) -> None:
         run(root, runs=["colour=redd"])
     with pytest.raises(UserError, match="is not an MLflow search expression"):
         run(root, runs=["tags.colour == 'blue'"])
+
+
+@pytest.mark.parametrize(
+    ("word", "entries"),
+    [
+        ("runs=[tiny/first,exp=small]", ["tiny/first", "exp=small"]),
+        ("runs=exp=small", ["exp=small"]),
+        ("runs=[20261122-120000,7]", ["20261122-120000", "7"]),
+        ("runs=[\"tags.exp = 'tiny' and metrics.x < 3\", b]", ["tags.exp = 'tiny' and metrics.x < 3", "b"]),
+    ],
+)
+def test_what_the_command_line_takes_for_runs(word: str, entries: list[str]) -> None:
+    assert validated(CompareSettings, resolve(load("compare", [word]))).runs == entries
 
 
 def test_a_study_is_compared_with_its_baseline_and_says_what_is_missing(root: Path, tmp_path: Path) -> None:

@@ -8,6 +8,9 @@ from dvface.config.schema import PathText, Strict
 
 
 def _several(value: object) -> object:
+    """One entry is a list, and so is one that Hydra took for a single text, since there is tag=value in it."""
+    if isinstance(value, str) and value.startswith("[") and value.endswith("]"):
+        return [entry.strip() for entry in value[1:-1].split(",")]
     return [value] if isinstance(value, str | int | float) else value
 
 
