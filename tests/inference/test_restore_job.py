@@ -11,7 +11,7 @@ from tests.inference.face_videos import face_of, marks_at
 from dvface.config.compose import load, resolve
 from dvface.errors import UserError
 from dvface.inference.folder import restore_folder
-from dvface.inference.job import PIECE_WINDOWS, restore_file
+from dvface.inference.job import PIECE_WINDOWS, restore_file, restore_frames
 from dvface.inference.options import RestoreOptions, RestoreReport
 from dvface.inference.part import Part
 from dvface.inference.plan import plan
@@ -62,7 +62,7 @@ def stopping_after(frames: int) -> Callable:
 
             def advance(self, units: int = 1) -> None:
                 self.done += units
-                if title == "restore" and self.done == frames:
+                if title == "restore" and self.done >= frames:
                     raise Interrupted
 
         yield Bar()
@@ -132,6 +132,22 @@ def test_an_interruption_before_the_first_piece_leaves_nothing(smallest_model: R
     with pytest.raises(Interrupted):
         restore_file(smallest_model, source, tmp_path / "new.mp4", SHORT, no_detector, stopping_after(3))
     assert [path.name for path in tmp_path.iterdir()] == ["long.mp4"]
+
+
+def test_progress_is_told_window_by_window(smallest_model: Restorer) -> None:
+    told: list[int] = []
+
+    @contextmanager
+    def watch(title: str, total: int | None, start: int) -> Iterator:
+        class Bar:
+            def advance(self, units: int = 1) -> None:
+                told.append(units)
+
+        yield Bar()
+
+    restored = restore_frames(smallest_model, moving(18), SHORT, no_detector, watch)
+    assert len(restored) == sum(told) == 18
+    assert told == [4, 4, 4, 4, 2]  # single frames would come in bursts, from which no time left can be told
 
 
 @pytest.fixture

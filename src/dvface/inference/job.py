@@ -60,7 +60,7 @@ def restore_frames(
     choice = decide(lambda: frames, len(frames), options, detector, None, watch)
     windows = windowed(model, choice, options)
     with watch("restore", len(frames), 0) as bar:
-        return np.stack(list(_told(windows(frames), bar)))
+        return np.stack(list(_told(windows(frames), bar, windows.step)))
 
 
 def restore_file(
@@ -139,7 +139,7 @@ def _restore_pieces(video: Source, windows: WindowedRestorer, output: Output, pa
     size = PIECE_WINDOWS * windows.step
     done = len(part.pieces())
     with watch("restore", video.facts.frames, done * size) as bar:
-        stream = _told(_restored(video, windows, done * size), bar)
+        stream = _told(_restored(video, windows, done * size), bar, windows.step)
         while (head := next(stream, None)) is not None:
             output.write(part.piece(done), chain([head], islice(stream, size - 1)), done * size)
             done += 1
@@ -162,10 +162,14 @@ def _restored(video: Source, windows: WindowedRestorer, first: int) -> Iterator[
             yield TimedFrame(restored, time, duration)
 
 
-def _told(frames: Iterator[Any], bar: Advancing) -> Iterator[Any]:
-    for frame in frames:
+def _told(frames: Iterator[Any], bar: Advancing, step: int) -> Iterator[Any]:
+    """Tell of ``step`` frames at once, as a window gives them: in between the time left would be judged wrongly."""
+    done = 0
+    for done, frame in enumerate(frames, start=1):
         yield frame
-        bar.advance()
+        if not done % step:
+            bar.advance(step)
+    bar.advance(done % step)
 
 
 def _job(
