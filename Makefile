@@ -15,11 +15,13 @@ seed ?= 0
 format ?= videos
 runs ?=
 study ?=
+run ?=
+to ?=
 name ?=
 layout ?= folder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train small-data sweep study restore app evaluate prepare degrade compare ui bench doctor weights test lint lock
+.PHONY: help setup train small-data sweep study restore app evaluate prepare degrade compare reproduce leaderboard sync ui bench doctor weights test lint lock
 
 help:  ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +77,15 @@ degrade: $(READY)  ## paired data set: make degrade in=CLEAN out=FOLDER [recipe=
 
 compare: $(READY)  ## runs tested against a baseline, one page: make compare [study=NAME] [runs=[NAME,tag=VALUE,…]]
 	@$(BIN)/dvface compare $(if $(study),study='$(study)') $(if $(runs),runs='$(runs)') $(args)
+
+reproduce: $(READY)  ## does a run's command still mean the same? make reproduce run=RUN [args=train=true]
+	@$(BIN)/dvface reproduce '$(run)' $(args)
+
+leaderboard: $(READY)  ## put a run into experiments/leaderboard.md: make leaderboard run=RUN
+	@$(BIN)/dvface leaderboard $(if $(run),run='$(run)') $(args)
+
+sync: $(READY)  ## bring runs to an MLflow server: make sync to=http://HOST:5000 [run=RUN]
+	@$(BIN)/dvface sync $(if $(to),to='$(to)') $(if $(run),run='$(run)') $(args)
 
 ui: $(READY)  ## MLflow's page on this machine
 	@$(BIN)/dvface ui $(args)

@@ -212,6 +212,18 @@ def reproduce(
 
 
 @app.command()
+def leaderboard(overrides: Overrides = None) -> None:
+    """Put a result into experiments/leaderboard.csv and .md: dvface leaderboard run=RUN, or evaluation=FOLDER.
+
+    The folder is what dvface evaluate checkpoint=… wrote. The same run replaces its row. A run of code that is not that
+    of a commit is refused unless dirty=true. Without either the board is printed. file=PATH.csv is another board.
+    """
+    from dvface.cli.leaderboard import leaderboard as work
+
+    work(overrides or [])
+
+
+@app.command()
 def sync(overrides: Overrides = None) -> None:
     """Bring recorded runs to an MLflow server: dvface sync to=http://HOST:5000 [run=NAME_OR_ID] [runs=runs].
 

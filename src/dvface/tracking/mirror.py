@@ -4,7 +4,6 @@
 input, and ends with exit code 0 if all that was recorded by then is on the server.
 """
 
-import os
 import sys
 import threading
 import time
@@ -79,7 +78,6 @@ def _tell(sentence: str) -> None:
 
 def _main() -> int:
     root, run_id, address, every = sys.argv[1:]
-    os.nice(10)
     ended = threading.Event()
 
     def listen() -> None:
