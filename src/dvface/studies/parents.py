@@ -25,8 +25,8 @@ def open_parents(logger: Mapping[str, Any], study: Study, changes: Mapping[str, 
     Returns:
         MLflow's run id by label; nothing where runs are not tracked.
     """
-    store = build(logger)
-    if not isinstance(store, TrackingStore):
+    store = _local(logger)
+    if store is None:
         return {}
     store.initialise()
     known = {
@@ -53,6 +53,12 @@ def close_parents(logger: Mapping[str, Any], states: Mapping[str, Status]) -> No
         logger: where runs are tracked, as in the configuration.
         states: how each ended, by MLflow's run id.
     """
-    store = build(logger)
-    for run_id, state in states.items():
+    store = _local(logger)
+    for run_id, state in states.items() if store is not None else ():
         store.open_run(run_id).finish(state)
+
+
+def _local(logger: Mapping[str, Any]) -> TrackingStore | None:
+    """The store on this machine; what is mirrored from it to a server brings the parents along with their runs."""
+    store = build(logger)
+    return TrackingStore(store.uri, store.artifact_root) if isinstance(store, TrackingStore) else None
