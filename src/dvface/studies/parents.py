@@ -54,7 +54,9 @@ def close_parents(logger: Mapping[str, Any], states: Mapping[str, Status]) -> No
         states: how each ended, by MLflow's run id.
     """
     store = _local(logger)
-    for run_id, state in states.items() if store is not None else ():
+    if store is None:
+        return
+    for run_id, state in states.items():
         store.open_run(run_id).finish(state)
 
 
