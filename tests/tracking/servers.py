@@ -41,7 +41,8 @@ class Server:
                 env={**os.environ, **quiet},
                 start_new_session=True,
             )
-        for _ in range(600):
+        deadline = time.monotonic() + 240
+        while time.monotonic() < deadline:
             with suppress(OSError), urllib.request.urlopen(f"{self.address}/health", timeout=1):
                 return
             if self._process.poll() is not None:

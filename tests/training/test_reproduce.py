@@ -10,6 +10,7 @@ from tests.training.runs import Runs
 from dvface.cli.runs import chosen_run
 from dvface.errors import UserError
 from dvface.tracking.provenance import PROVENANCE, read_provenance, write_provenance
+from dvface.tracking.store import SqliteStore
 from dvface.training.reproduce import reproduce
 from dvface.training.run_folder import RunFolder
 
@@ -118,3 +119,12 @@ def test_a_run_without_its_words_is_refused(finished: RunFolder, tmp_path: Path)
     (tmp_path / "config.yaml").write_text(finished.config.read_text())
     with pytest.raises(UserError, match="before dvface kept the words"):
         said_of(tmp_path)
+
+
+def test_mlflow_s_page_describes_the_run_and_compares_only_what_can_differ(finished: RunFolder) -> None:
+    (tracked,) = [run for run in SqliteStore(finished.path.parents[1]).runs() if run.name == "tiny one"]
+    about, _, measures = tracked.tags["mlflow.note.content"].partition("## Final measures")
+    assert about.startswith("exp=tiny\n\n    dvface train ")
+    assert "| held_out | restored |" in measures
+    assert tracked.params["seed"] == "0"
+    assert not {"name", "runs", "ablates"} & tracked.params.keys()

@@ -8,8 +8,6 @@ from dvface.studies.study import Study
 from dvface.tracking.run import Status
 from dvface.tracking.store import PARENT_TAG, TrackingStore
 
-EXPERIMENT = "dvface"
-
 
 def open_parents(logger: Mapping[str, Any], study: Study, changes: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     """The parent run of each experiment, made where there is none; the store is initialised first.
@@ -40,7 +38,7 @@ def open_parents(logger: Mapping[str, Any], study: Study, changes: Mapping[str, 
         if label in known:
             run = store.open_run(known[label])
         else:
-            run = store.start_run(EXPERIMENT, f"{study.name} {label}", tags)
+            run = store.start_run(study.name, f"{study.name} {label}", tags)
         run.set_tags({**tags, "ablation": "\n".join(changes[label]) or "baseline"})
         parents[label] = run.id
     return parents

@@ -112,6 +112,10 @@ class Run:
         """Copy a file into the run's artifacts, below ``folder``."""
         self.client.log_artifact(self.id, str(path), folder or None)
 
+    def tag(self, name: str) -> str:
+        """What a tag says; empty where there is none."""
+        return str(self.client.get_run(self.id).data.tags.get(name, ""))
+
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags, each cut at 8000 characters; a tag may change."""
         for key, value in tags.items():
@@ -156,6 +160,10 @@ class NoRun:
 
     def log_artifact(self, path: str | Path, folder: str = "") -> None:
         """Copy nothing."""
+
+    def tag(self, name: str) -> str:
+        """It has none."""
+        return ""
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set nothing."""

@@ -81,13 +81,13 @@ class TrackingStore:
         """Begin a run; a new experiment is created.
 
         Args:
-            experiment: name of the experiment.
+            experiment: name of the experiment; a run with a parent is in the parent's, else no page would nest it.
             name: the run's name.
             tags: what the run is found by.
             parent: id of the run that this one is part of, as in a study.
         """
         lineage = {PARENT_TAG: parent} if parent else {}
-        experiment_id = self._experiment_id(experiment)
+        experiment_id = self._experiment_id(experiment) if parent is None else self._experiment_of(parent)
         created = self.client.create_run(experiment_id, run_name=name, tags={**tags, **lineage})
         return Run(self.client, created.info.run_id)
 
@@ -148,6 +148,10 @@ class TrackingStore:
         if known.lifecycle_stage != "active":
             raise UserError(f"experiment '{name}' was deleted from {self.uri}; restore it or choose another name")
         return known.experiment_id
+
+    def _experiment_of(self, run_id: str) -> str:
+        with _refusals(f"run {run_id} cannot be a parent"):
+            return str(self.client.get_run(run_id).info.experiment_id)
 
     def _experiments(self) -> list[Experiment]:
         return _all_pages(lambda token: self.client.search_experiments(page_token=token))

@@ -21,6 +21,7 @@ from dvface.errors import UserError, fault_of_machine
 from dvface.files import write_text
 from dvface.models.restorer import Restorer, best_device
 from dvface.tracking.environment import source_digest
+from dvface.tracking.note import NOTE_TAG, final_note, first_note
 from dvface.tracking.provenance import DRIFT_TAG, PROVENANCE, provenance, read_provenance, write_provenance
 from dvface.tracking.run import NoRun, Run
 from dvface.training.beginnings import copy_fork
@@ -40,6 +41,8 @@ from dvface.training.run_folder import (
 )
 
 Say = Callable[[str], None]
+NOT_COMPARED = {"model", "expected", "name", "runs", "study", "logger", "baseline", "ablates"}
+"""Keys that are no parameters in MLflow: said elsewhere in the configuration, or about a run rather than in it."""
 GRACE = 10.0
 """Seconds that the first process has to end a run in which another has failed."""
 
@@ -112,7 +115,9 @@ def train(overrides: Sequence[str], say: Say) -> Path | None:
         if settings.study is not None:
             tags |= {"study": settings.study.name, "variant": settings.study.variant, "seed": str(settings.seed)}
             parent = settings.study.parent
-        run = store.start_run("dvface", f"{settings.parent.name} {folder.path.name}", tags, parent)
+        tags[NOTE_TAG] = first_note(settings.exp, record.words(), changes)
+        group = "dvface" if settings.study is None else settings.study.name
+        run = store.start_run(group, f"{settings.parent.name} {folder.path.name}", tags, parent)
         write_text(folder.config, OmegaConf.to_yaml(tree))
         write_provenance(folder.path, record)
         return _work(settings, folder, run, RunState(run.id, 0.0, finished=False, source=source_digest()), say)
@@ -277,7 +282,7 @@ def _work(settings: TrainSettings, folder: RunFolder, run: Run | NoRun, state: R
     write_state(folder, state)
     try:
         with run:
-            run.log_params(settings.model_dump(exclude={"model", "expected"}))
+            run.log_params(settings.model_dump(exclude=NOT_COMPARED))
             run.log_artifact(folder.config)
             if (record := folder.path / PROVENANCE).is_file():
                 run.log_artifact(record)
@@ -291,6 +296,7 @@ def _work(settings: TrainSettings, folder: RunFolder, run: Run | NoRun, state: R
                 untrained, trained = untrained.eval().to(device), trained.to(device)
                 result = finish(folder.path, pairs, untrained, trained, settings.metrics, run, seconds)
                 say(final_table(result).text())
+                run.set_tags({NOTE_TAG: final_note(run.tag(NOTE_TAG), final_table(result))})
                 for name, reason in result["left_out"].items():
                     say(f"left out: {name}: {reason}")
         write_state(folder, replace(state, seconds=seconds(), finished=True))
