@@ -101,7 +101,10 @@ for (const clip of document.querySelectorAll(".clip")) {
       seek(first.ended ? 0 : first.currentTime);
       await Promise.all(videos.map(video => video.play()));
       align();
-    } else for (const video of videos) video.pause();
+    } else {
+      for (const video of videos) video.pause();
+      seek(first.currentTime);
+    }
     show();
   });
   first.addEventListener("ended", () => {
