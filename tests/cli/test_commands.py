@@ -72,6 +72,7 @@ def test_help_answers_without_heavy_imports() -> None:
         (["restore"], "input has no value"),
         (["restore", "input={tmp}", "output=b.mp4", "checkpoint=newest", "runs={tmp}"], "no trained model below"),
         (["restore", "input=nowhere.mp4", "output=a.mp4"], "input nowhere.mp4 does not exist"),
+        (["restore", f"input={__file__}", f"output={__file__}", "checkpoint=nowhere"], "is the input itself"),
         (["restore", "input=a.mp4", "output=b.mp4", "mode=face"], "mode='face'"),
         (["restore", "input=a.mp4", "output=b.mp4", "fidelity=2"], "fidelity=2"),
         (["restore", "input=a.mp4", "output=b.mp4", "window=abc"], "window='abc': input should be a valid integer"),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 def restore(overrides: Sequence[str]) -> int:
     """A video in, a video out; or a folder of them. Returns the exit code: 1 where videos of a folder were refused."""
+    from dvface.inference.checks import check_paths
     from dvface.inference.folder import restore_folder
     from dvface.inference.job import restore_file
     from dvface.inference.options import RestoreOptions, RestoreReport
@@ -29,8 +30,10 @@ def restore(overrides: Sequence[str]) -> int:
     settings = validated(RestoreSettings, resolve(load("restore", overrides)))
     options = RestoreOptions(**{field.name: getattr(settings, field.name) for field in fields(RestoreOptions)})
     source, target = Path(settings.input), Path(settings.output)
-    if not source.exists():
-        raise UserError(f"input {source} does not exist; correct the path")
+    pictures = source.is_dir() and is_frame_folder(source)
+    many = source.is_dir() and not (pictures and not any(map(is_video_file, source.iterdir())))
+    if not many:
+        check_paths(source, target, options.overwrite)  # before the model is opened
     checkpoint = chosen_model(settings.checkpoint, Path(settings.runs))
     model = Restorer.from_pretrained(checkpoint).to(best_device())
     print(f"model: {checkpoint}", flush=True)
@@ -48,8 +51,6 @@ def restore(overrides: Sequence[str]) -> int:
         _tell(report, said)
         return report
 
-    pictures = source.is_dir() and is_frame_folder(source)
-    many = source.is_dir() and not (pictures and not any(map(is_video_file, source.iterdir())))
     if many and pictures:
         print(f"note: the pictures in {source} are left alone, since it holds videos", flush=True)
     if settings.dry_run:
