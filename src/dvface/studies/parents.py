@@ -51,11 +51,9 @@ def close_parents(logger: Mapping[str, Any], states: Mapping[str, Status]) -> No
         logger: where runs are tracked, as in the configuration.
         states: how each ended, by MLflow's run id.
     """
-    store = _local(logger)
-    if store is None:
-        return
-    for run_id, state in states.items():
-        store.open_run(run_id).finish(state)
+    if (store := _local(logger)) is not None:
+        for run_id, state in states.items():
+            store.open_run(run_id).finish(state)
 
 
 def _local(logger: Mapping[str, Any]) -> TrackingStore | None:

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from dvface.studies.parents import close_parents, open_parents
 from dvface.studies.plan import StudyPlan, experiments, plan_study
 from dvface.studies.settings import StudySettings
 from dvface.studies.study import StudyRun, read_study, study_folder
-from dvface.studies.telling import left_line, question_lines, time_lines
+from dvface.studies.telling import experiment_lines, left_line, time_lines
 from dvface.sweeps.expansion import separate
 from dvface.sweeps.jobs import Launcher, Outcome
 from dvface.sweeps.plan import Plan, apart, without_mistakes
@@ -40,19 +41,21 @@ def study(overrides: Sequence[str], say: Callable[[str], None]) -> int:
     own, others = separate(overrides, [str(key) for key in load("study")])
     settings = validated(StudySettings, resolve(load("study", own)))
     chosen = read_study(settings.name)
+    say(f"study {chosen.name}: {chosen.question}")
     launcher: Launcher = build(settings.launcher, "dvface.sweeps.", Launcher)
     folder = study_folder(chosen.name, Path(settings.runs))
     allowance = Allowance(folder / "time.json", settings.hours or chosen.hours)
-    with apart() as call:
-        words: dict[str, tuple[str, ...]] = without_mistakes(call(experiments, chosen, others), say, "experiment")
-        found: StudyPlan = call(plan_study, chosen, Path(settings.runs), words)
-        plans = without_mistakes(found.jobs, say)
-        launcher.check([planned.job for planned in plans.values() if not planned.finished])
-    for line in (*question_lines(chosen, found, plans), *time_lines(plans, allowance, int(settings.launcher["jobs"]))):
-        say(line)
-    with alone_in(folder):
-        logger = next(iter(plans.values())).logger
+    with ExitStack() as held:
         with apart() as call:
+            words: dict[str, tuple[str, ...]] = without_mistakes(call(experiments, chosen, others), say, "experiment")
+            found: StudyPlan = call(plan_study, chosen, Path(settings.runs), words)
+            plans = without_mistakes(found.jobs, say)
+            launcher.check([planned.job for planned in plans.values() if not planned.finished])
+            at_once = int(settings.launcher["jobs"])
+            for line in (*experiment_lines(chosen, found, plans), *time_lines(plans, allowance, at_once)):
+                say(line)
+            held.enter_context(alone_in(folder))
+            logger = next(iter(plans.values())).logger
             parents: dict[str, str] = call(open_parents, logger, chosen, found.changes)
         outcomes: Mapping[str, Outcome] = {}
         allowance.begin()
@@ -64,8 +67,9 @@ def study(overrides: Sequence[str], say: Callable[[str], None]) -> int:
             return INTERRUPTED
         finally:
             allowance.keep()
-            with apart() as call:
-                call(close_parents, logger, parent_states(found.runs, parents, outcomes))
+            if parents:
+                with apart() as call:
+                    call(close_parents, logger, parent_states(found.runs, parents, outcomes))
     code = conclude([planned.job for planned in plans.values()], outcomes, f"dvface compare study={chosen.name}", say)
     left = [label for label, outcome in outcomes.items() if outcome.state == "left"]
     if left:

@@ -10,8 +10,8 @@ from dvface.studies.study import Study
 from dvface.sweeps.plan import Plan
 
 
-def question_lines(study: Study, found: StudyPlan, plans: Mapping[str, Plan]) -> list[str]:
-    """The question, what is the same in all experiments, and what each changes.
+def experiment_lines(study: Study, found: StudyPlan, plans: Mapping[str, Plan]) -> list[str]:
+    """What is the same in all experiments, and what each changes.
 
     Args:
         study: the study.
@@ -20,7 +20,6 @@ def question_lines(study: Study, found: StudyPlan, plans: Mapping[str, Plan]) ->
     """
     steps = ", ".join(f"{stage} {count}" for stage, count in study.budget.items())
     lines = [
-        f"study {study.name}: {study.question}",
         f"  seeds: {', '.join(map(str, study.seeds))}; steps: {steps}; "
         f"measured on {study.footage}: {', '.join(study.measures)}",
     ]
@@ -53,7 +52,7 @@ def time_lines(plans: Mapping[str, Plan], allowance: Allowance, at_once: int) ->
     if seconds is None:
         lines.append("expected time: unknown until a run is finished")
     else:
-        lines.append(f"expected time: about {duration_text(seconds / at_once)}, from the seconds of finished runs")
+        lines.append(f"expected time: about {duration_text(seconds / at_once)}, a run as long as the finished ones")
     if allowance.limit is not None:
         lines.append(
             f"no run begins after {duration_text(allowance.limit)} of all calls; {duration_text(allowance.spent)} are "
@@ -63,12 +62,12 @@ def time_lines(plans: Mapping[str, Plan], allowance: Allowance, at_once: int) ->
 
 
 def expected_seconds(plans: Sequence[Plan]) -> float | None:
-    """What the unfinished runs will take, one after another: as long as finished ones did; None where none is."""
+    """What the unfinished runs will take, one after another, as long as finished ones did; None where none is.
+
+    A run that is begun counts whole: how far it is, only its checkpoint knows.
+    """
     known = [planned.begun.seconds for planned in plans if planned.finished and planned.begun]
-    if not known:
-        return None
-    spent = [planned.begun.seconds if planned.begun else 0.0 for planned in plans if not planned.finished]
-    return sum(max(0.0, mean(known) - seconds) for seconds in spent)
+    return mean(known) * (len(plans) - len(known)) if known else None
 
 
 def left_line(left: Sequence[str], allowance: Allowance) -> str:
