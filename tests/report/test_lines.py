@@ -97,6 +97,19 @@ def test_any_numbers_and_any_label_give_well_formed_svg_inside_its_frame(values,
     assert all(re.fullmatch(r"-?[\d,.e+-]+", tick) for tick in ticks)
 
 
+def test_ranges_are_filled_behind_their_curve_and_fit_into_the_plot():
+    line = Line("ours", [0, 10], [1.0, 2.0], [(0.0, 1.5), (2.0, 4.0)])
+    text = line_plot("loss", [Line("theirs", [0], [1.0]), line], over="step")
+    ((path,),) = [re.findall(r'<path class="range range-1" d="M([^Z]+)Z"/>', text)]
+    corners = [tuple(map(float, point.split(","))) for point in path.split("L")]
+    assert [x for x, _ in corners] == [LEFT, WIDTH - RIGHT, WIDTH - RIGHT, LEFT]
+    assert all(TOP <= y <= TOP + PLOT for _, y in corners)
+    assert corners[0][1] > corners[3][1]  # the lower end lies below
+    assert text.index('class="range') < text.index('class="line-1"')
+    assert ">step</text>" in text
+    assert "<title>step 10; theirs: no number; ours: 2</title>" in text
+
+
 def test_what_cannot_be_drawn_is_refused():
     with pytest.raises(ValueError, match="no finite number"):
         line_plot("psnr", [Line("ours", [0], [None])])

@@ -1,4 +1,6 @@
+import base64
 import csv
+import hashlib
 import io
 import re
 
@@ -6,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dvface.report.pages import table_page
+from dvface.report.shell import render
 from dvface.report.tables import Column, Compared, Table
 
 COLUMNS = [Column("method"), Column("psnr", "higher", ".2f"), Column("lpips", "lower", ".3f")]
@@ -104,11 +106,23 @@ def test_a_markdown_row_stays_one_row_of_its_cells(text):
     assert "<" not in row
 
 
+PAGE = '{% extends "shell" %}{% from "table" import show %}{% block body %}{{ show(table) }}{% endblock %}'
+
+
 def test_page_escapes_html_and_marks_the_best():
-    page = table_page("a & b", Table(COLUMNS, [["<script>", 2.0, None], ["b", 1.0, None]]))
+    page = render(PAGE, title="a & b", table=Table(COLUMNS, [["<script>", 2.0, None], ["b", 1.0, None]]))
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
     assert "<h1>a &amp; b</h1>" in page
     assert '<td class="number best">2.00</td>' in page
     assert '<td class="number second">1.00</td>' in page
     assert not re.search(r"https?://|src=|href=", page)
+    assert "script-src" not in page
+
+
+def test_the_only_script_that_a_page_may_run_is_the_one_it_was_given():
+    script = 'document.title = "a < b";'
+    page = render(PAGE, script, title="a", table=Table(COLUMNS, []))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in page
+    assert f"<script>{script}</script>" in page
