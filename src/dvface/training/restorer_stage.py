@@ -69,7 +69,7 @@ class RestorerLatentStage(_RestorerStage):
 
 
 class RestorerStage(_RestorerStage):
-    """Backbone, fusion and refinement, or parts of them, learn by L_rec, L_per and L_temp on decoded pixels (Figure 2a).
+    """Backbone, fusion and refinement, or parts of them, learn by L_rec, L_per and L_temp on pixels (Figure 2a).
 
     Args:
         model: the restorer.
