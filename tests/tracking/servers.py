@@ -41,7 +41,7 @@ class Server:
                 env={**os.environ, **quiet},
                 start_new_session=True,
             )
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + 420
         while time.monotonic() < deadline:
             with suppress(OSError), urllib.request.urlopen(f"{self.address}/health", timeout=1):
                 return

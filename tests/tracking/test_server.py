@@ -20,6 +20,8 @@ from dvface.tracking.server import MirroredStore
 from dvface.tracking.store import SqliteStore, open_client
 from dvface.tracking.sync import Sync
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _impatient() -> Iterator[None]:
