@@ -53,7 +53,8 @@ def of_study(settings: CompareSettings, study: Study) -> Comparison:
         except NotComparedError as error:
             remarks.append(f"{run.label}, seed {run.seed}, is missing: {error}.")
     if not labelled:
-        raise UserError(f"study={study.name}: none of its {len(planned)} runs can be compared ({remarks[0].rstrip(".")})")
+        why = remarks[0].rstrip(".")
+        raise UserError(f"study={study.name}: none of its {len(planned)} runs can be compared ({why})")
     variants, doubles = variants_of(labelled)
     order = {label: number for number, label in enumerate(study.experiments)}
     variants.sort(key=lambda variant: order[variant.label])
