@@ -33,12 +33,13 @@ class Server:
         words = ["--backend-store-uri", self.database, "--artifacts-destination", str(self.folder / "artifacts")]
         words += ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
         quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        told = {"MLFLOW_LOGGING_LEVEL": "INFO"}  # why it does not start; this process' own store is silent
         with open(self.folder / "server.log", "ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "mlflow", "server", *words],
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **quiet},
+                env={**os.environ, **quiet, **told},
                 start_new_session=True,
             )
         deadline = time.monotonic() + 420

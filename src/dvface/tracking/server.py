@@ -81,6 +81,8 @@ class MirroredRun(Run):
             self._end_mirror()
 
     def _end_mirror(self) -> None:
+        if self._process.returncode is not None:
+            return  # ended before
         whole = False
         try:
             with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):  # who presses Ctrl-C now is tired of waiting
