@@ -55,9 +55,7 @@ def _methods(settings: EvaluateSettings) -> dict[str, Path]:
     return {"restored": Path(settings.restored)}
 
 
-def _restored_by(
-    settings: EvaluateSettings, out: Path, overrides: Sequence[str]
-) -> tuple[dict[str, Path], Path]:
+def _restored_by(settings: EvaluateSettings, out: Path, overrides: Sequence[str]) -> tuple[dict[str, Path], Path]:
     """Our model's restorations, with what it was given, and the clean clips."""
     from dvface.cli.checkpoints import chosen_model
     from dvface.config.build import build
