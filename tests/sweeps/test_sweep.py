@@ -95,4 +95,4 @@ def test_a_training_job_runs_and_is_finished_for_the_same_words_only(paired_shar
     assert isinstance(found[0], Plan)
     assert not found[0].finished
     assert found[0].begun is not None
-    assert found[0].begun.changed == ("stages.codebook.batch_size",)
+    assert found[0].begun.changed == tuple(f"stages.{stage}.batch_size" for stage in ("codebook", "prior", "restorer"))
