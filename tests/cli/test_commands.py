@@ -87,7 +87,7 @@ def test_help_answers_without_heavy_imports() -> None:
         (["evaluate", "restored=a", "report=paper", "testset=efficiency"], "not measured on videos"),
         (["evaluate", "restored=a", "report=paper", "testset=vfhq"], "did you mean 'vfhq_test'"),
         (["evaluate", "checkpoint=nowhere"], "checkpoint=nowhere is no run and no model folder"),
-        (["compare", "runs={tmp}"], "no tracking store yet"),
+        (["compare", "runs={tmp}"], "there is no run in that folder"),
         (["verify", "{tmp}"], "no data set of shards"),
         (["config", "list", "nothing"], "there is no group 'nothing'"),
         (["config", "diff", "tiny", "nothing"], "exp=nothing"),
